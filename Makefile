@@ -1,0 +1,41 @@
+# Two commands set everything up: `make study` and `make test`. Both go through `make env`.
+
+PYTHON ?= python3
+CORES  ?= all
+BIN    := .venv/bin
+PINS   := envs/requirements.txt
+
+.PHONY: study test env lint clean
+
+# The default study and its report.
+study: env
+	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/snakemake --quiet all --report results/digits/report.html
+	@echo "One page with everything: results/digits/report.html"
+
+# Formatting, lint, and the whole test suite.
+test: env lint
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+
+# The pinned environment, made once and again only when the pins change.
+env:
+	@cmp -s $(PINS) .venv/pins.txt || $(MAKE) --no-print-directory .venv
+
+.PHONY: .venv
+.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1): name another one, make PYTHON=..."; exit 1; }
+	@echo "Setting up .venv from $(PINS): this happens once and takes a few minutes"
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --requirement $(PINS)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@cp $(PINS) .venv/pins.txt
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info workflow/*.egg-info
