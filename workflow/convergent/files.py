@@ -1,0 +1,125 @@
+"""Files that are either whole or absent, and that know what made them.
+
+A product is written beside its final name and renamed when complete, so that a killed job leaves nothing that looks
+finished. It carries a `key`, a digest of everything that went into it; whoever reads it states the key that it
+expects. A job that outlives its workflow and finishes late is thereby recognised instead of taken for the new result.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from convergent.errors import StudyError
+
+
+@contextmanager
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path`; rename it to `path` when the block ends without an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays last: some writers choose the format by it.
+    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}")
+    try:
+        yield partial
+        with open(partial, "rb+") as handle:
+            os.fsync(handle.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def save_json(path: str | Path, content: dict) -> None:
+    """Write `content` as indented JSON."""
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def load_json(path: str | Path, key: str | None = None) -> dict:
+    """Read a JSON file and, if `key` is given, refuse one that another run made.
+
+    Raises:
+        StudyError: the file is absent, is not JSON, or carries another key.
+    """
+    try:
+        content = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+    require_key(path, content.get("key"), key)
+    return content
+
+
+def save_arrays(path: str | Path, key: str, **arrays: np.ndarray) -> None:
+    """Write named arrays and their key as one uncompressed `.npz` file."""
+    with written_whole(path) as partial:
+        np.savez(partial, key=np.array(key), **arrays)
+
+
+def load_arrays(path: str | Path, key: str | None = None) -> dict[str, np.ndarray]:
+    """Read the arrays that `save_arrays` wrote; no pickled object is ever loaded.
+
+    Raises:
+        StudyError: the file is absent or damaged, or carries another key.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise unreadable(path, error) from error
+    found = arrays.pop("key", None)
+    require_key(path, None if found is None else str(found), key)
+    return arrays
+
+
+def open_array(path: str | Path) -> np.ndarray:
+    """Memory-map a `.npy` file for reading.
+
+    Raises:
+        StudyError: the file is absent, shorter than its header says, or holds Python objects.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise unreadable(path, error) from error
+
+
+def digest(*parts: object) -> str:
+    """Hexadecimal SHA-256 digest of values that JSON can express, and of arrays and bytes."""
+    total = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            total.update(f"{part.dtype.str}{part.shape}".encode())
+            part = np.ascontiguousarray(part).tobytes()
+        elif not isinstance(part, bytes):
+            part = json.dumps(part, sort_keys=True).encode()
+        total.update(len(part).to_bytes(8, "big") + part)
+    return total.hexdigest()
+
+
+def file_digest(path: str | Path) -> str:
+    """Hexadecimal SHA-256 digest of a file's content, read in pieces."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def require_key(path: str | Path, found: str | None, expected: str | None) -> None:
+    """Raise StudyError unless the key found in `path` is the expected one (None: any will do)."""
+    if expected is not None and found != expected:
+        raise StudyError(
+            f"{path} was made by another run (its key is {str(found)[:12]}, this study needs {expected[:12]}): "
+            "delete it and run the study again."
+        )
+
+
+def unreadable(path: str | Path, error: Exception) -> StudyError:
+    """The sentence for a file that is absent or damaged."""
+    if isinstance(error, FileNotFoundError):
+        return StudyError(f"{path} does not exist: run the study again, it makes what is missing.")
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return StudyError(f"{path} cannot be read ({reason}): delete it and run the study again.")
