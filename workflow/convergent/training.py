@@ -1,0 +1,317 @@
+"""Training a classifier: stochastic gradient descent with every choice visible, and every random draw named.
+
+Source: Li et al. 2016, section 2 (networks that differ in nothing but their random draws). A step of SGD is
+v <- momentum v + gradient + weight_decay w;  w <- w - learning_rate v.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from convergent.architectures import require_choice
+from convergent.errors import StudyError
+from convergent.files import digest
+from convergent.models import standardised
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("constant", "step", "cosine", "one_cycle")
+PRECISIONS = ("float32", "bfloat16")
+RESIDENT_BYTES = 2**31  # splits up to this size are held whole on the device
+READERS = 4  # threads that read larger ones ahead
+UNTRAINED_IMAGES = 10_000  # of the train split, which describe it before training
+
+Row = dict[str, float]
+
+
+def train(
+    network: nn.Module,
+    data,
+    *,
+    epochs: int,
+    batch_size: int = 64,
+    optimizer: str = "sgd",
+    learning_rate: float = 0.05,
+    momentum: float = 0.9,
+    weight_decay: float = 5e-4,
+    schedule: str = "one_cycle",
+    warmup_epochs: float = 0.0,
+    step_epochs: float = 30.0,
+    step_factor: float = 0.1,
+    label_smoothing: float = 0.0,
+    label_noise: float = 0.0,
+    label_noise_seed: int | None = None,
+    shift: int = 0,
+    mirror: bool = False,
+    random_crop: bool = False,
+    order_seed: int = 0,
+    device: str | torch.device = "cpu",
+    precision: str = "float32",
+    on_epoch: Callable[[Row, nn.Module], None] | None = None,
+) -> list[Row]:
+    """Train `network` in place on the train split of `data`; returns one row per epoch.
+
+    Row 0 describes the untrained network; the others hold the loss and accuracy on the training images as
+    they were during the epoch (with their augmentation, dropout and label noise) and those on the validation
+    split at its end. The initial weights are the caller's; everything drawn here (order of the images,
+    augmentation, dropout, label noise) follows from `order_seed`. Equal seeds and thread counts give equal
+    numbers, on a processor bit for bit.
+
+    Args:
+        network: maps (n, channels, height, width) to (n, classes).
+        data: `images(indices)`, `labels`, `class_names`, `splits`, `shape`, `mean`, `std`;
+            for `random_crop` also `decodes`.
+        batch_size: images per step; what is left at the end of an epoch waits for a later one.
+        momentum: of the gradient; for adamw the decay rate of its first moment.
+        weight_decay: of weights, not of biases or normalisation, as in CaffeNet.
+        schedule: `constant`; `step`, times `step_factor` every `step_epochs`; `cosine`, half of one to zero;
+            `one_cycle`, linear up over the first quarter of training and linear down to zero.
+        warmup_epochs: linear rise from zero that multiplies any schedule.
+        label_noise: share of training labels replaced by another class, drawn uniformly.
+        label_noise_seed: for the choice of these labels, where it is not to follow `order_seed`.
+        shift: largest move of a training image in pixels, either way; its border is repeated.
+        mirror: whether half of the training images are reflected left to right.
+        random_crop: whether image files are cropped at random places, and half mirrored, as they are decoded.
+        precision: `float32`, or `bfloat16` for the products (the weights stay float32).
+        on_epoch: called with each row and the network in evaluation mode: the place to save a checkpoint.
+
+    Returns:
+        Rows of epoch, train_loss, train_accuracy, validation_loss, validation_accuracy (losses in nats,
+        accuracies 0..1), learning_rate (of the epoch's last step) and seconds (of the epoch).
+
+    Raises:
+        StudyError: the loss is no longer finite, a choice is unknown, or these images cannot be cropped.
+    """
+    require_choice("optimizer", optimizer, OPTIMIZERS)
+    require_choice("schedule", schedule, SCHEDULES)
+    require_choice("precision", precision, PRECISIONS)
+    if random_crop and not data.decodes:
+        raise StudyError(
+            f"the images of {data.name} have no margin to crop from: set random_crop to false, and use shift."
+        )
+    device = torch.device(device)
+    network.to(device)
+
+    noise_seed = order_seed if label_noise_seed is None else label_noise_seed
+    train_indices, validation_indices = data.splits["train"], data.splits["validation"]
+    labels = np.asarray(data.labels, dtype=np.int64)
+    train_labels = noisy_labels(labels[train_indices], len(data.class_names), label_noise, noise_seed)
+    train_split = Split(data, train_indices, train_labels, device, resident=not random_crop)
+    validation_split = Split(data, validation_indices, labels[validation_indices], device)
+
+    images = len(train_split.labels)
+    batch_size = min(batch_size, images)
+    steps = images // batch_size
+    order = generator(order_seed, "order")
+    augmentation = generator(order_seed, "augmentation")
+    crops = np.random.default_rng(named_seed(order_seed, "crops")) if random_crop else None
+
+    decayed = [weight for weight in network.parameters() if weight.ndim > 1]
+    plain = [weight for weight in network.parameters() if weight.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    if optimizer == "sgd":
+        update = torch.optim.SGD(groups, lr=learning_rate, momentum=momentum)
+    else:
+        update = torch.optim.AdamW(groups, lr=learning_rate, betas=(momentum, 0.999))
+
+    def rate(step: int) -> float:
+        """Learning rate of a step, counted from 0 over all epochs."""
+        epoch, progress = (step + 0.5) / steps, (step + 0.5) / (steps * epochs)
+        factor = {
+            "constant": 1.0,
+            "step": step_factor ** (epoch // step_epochs),
+            "cosine": (1 + math.cos(math.pi * progress)) / 2,
+            "one_cycle": min(progress / 0.25, (1 - progress) / 0.75),
+        }[schedule]
+        warmup = min(1.0, epoch / warmup_epochs) if warmup_epochs else 1.0
+        return learning_rate * factor * warmup
+
+    narrow = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    rows: list[Row] = []
+
+    def record(epoch: int, start: float, now: float, train_loss: float, train_accuracy: float) -> None:
+        """Append the row of an epoch that began at `start` (seconds) and ended at learning rate `now`."""
+        with narrow:
+            validation_loss, validation_accuracy = evaluate(network, validation_split, data, batch_size)
+        if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
+            raise StudyError(
+                f"training diverged in epoch {epoch} (the loss is no longer finite): lower the network option "
+                f"learning_rate (now {learning_rate:g}) or raise warmup_epochs."
+            )
+        row = {
+            "epoch": epoch,
+            "train_loss": train_loss,
+            "train_accuracy": train_accuracy,
+            "validation_loss": validation_loss,
+            "validation_accuracy": validation_accuracy,
+            "learning_rate": now,
+            "seconds": time.perf_counter() - start,
+        }
+        rows.append(row)
+        if on_epoch is not None:
+            on_epoch(row, network)
+
+    # Dropout draws from torch's global generator: seed it, and give it back as it was.
+    with preserved_randomness(device):
+        torch.manual_seed(named_seed(order_seed, "dropout"))
+        start, now = time.perf_counter(), 0.0
+        with narrow:
+            untrained = evaluate(network, train_split, data, batch_size, most=UNTRAINED_IMAGES)
+        record(0, start, now, *untrained)
+
+        for epoch in range(1, epochs + 1):
+            start = time.perf_counter()
+            network.train()
+            loss_sum, right = torch.zeros(2, device=device)
+            shuffled = torch.randperm(images, generator=order)[: steps * batch_size]
+            for step, (batch, targets) in enumerate(train_split.batches(shuffled, batch_size, crops)):
+                now = rate((epoch - 1) * steps + step)
+                for group in update.param_groups:
+                    group["lr"] = now
+                batch = standardised(augmented(batch, shift, mirror, augmentation), data, device)
+                with narrow:
+                    scores = network(batch)
+                    loss = functional.cross_entropy(scores, targets, label_smoothing=label_smoothing)
+                update.zero_grad(set_to_none=True)
+                loss.backward()
+                update.step()
+                loss_sum += loss.detach()
+                right += (scores.detach().argmax(dim=1) == targets).sum()
+            record(epoch, start, now, float(loss_sum) / steps, float(right) / (steps * batch_size))
+    return rows
+
+
+class Split:
+    """Images and labels of one split: on the device as a whole if they fit, else read ahead by threads."""
+
+    def __init__(
+        self, data, indices: np.ndarray, labels: np.ndarray, device: torch.device, resident: bool = True
+    ) -> None:
+        self.data, self.indices, self.device = data, indices, device
+        self.labels = torch.as_tensor(labels).to(device)
+        fits = len(indices) * data.images(indices[:1]).nbytes <= RESIDENT_BYTES
+        self.resident = torch.as_tensor(data.images(indices)).to(device) if resident and fits else None
+
+    def batches(
+        self, rows: Tensor, batch_size: int, crops: np.random.Generator | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images as the data set stores them and labels, of the given rows of the split, in their order.
+
+        With `crops`, image files are cropped at random; each batch has its own generator, so that it does not
+        matter which thread is first.
+        """
+        pieces = rows.split(batch_size)
+        if self.resident is not None:
+            for piece in pieces:
+                piece = piece.to(self.device)
+                yield self.resident[piece], self.labels[piece]
+            return
+        with ThreadPoolExecutor(READERS) as readers:
+            draws = [()] * len(pieces) if crops is None else [(draw,) for draw in crops.spawn(len(pieces))]
+            wanted = (
+                readers.submit(self.data.images, self.indices[piece.numpy()], *draw)
+                for piece, draw in zip(pieces, draws, strict=True)
+            )
+            waiting = deque(islice(wanted, READERS + 1))
+            for piece in pieces:
+                images = torch.as_tensor(waiting.popleft().result())
+                waiting.extend(islice(wanted, 1))
+                yield images.to(self.device, non_blocking=True), self.labels[piece.to(self.device)]
+
+
+def augmented(images: Tensor, shift: int, mirror: bool, draws: torch.Generator) -> Tensor:
+    """Images (n, channels, height, width), moved by up to `shift` pixels; if wished half are mirrored."""
+    if not (shift or mirror):
+        return images
+    n, _, height, width = images.shape
+    moves = torch.randint(-shift, shift + 1, (2, n, 1), generator=draws)
+    # Where each pixel comes from; indices beyond the border repeat it.
+    y = (torch.arange(height) + moves[0]).clamp(0, height - 1)
+    x = (torch.arange(width) + moves[1]).clamp(0, width - 1)
+    if mirror:
+        x = torch.where(torch.rand(n, 1, generator=draws) < 0.5, width - 1 - x, x)
+    image, y, x = (index.to(images.device) for index in (torch.arange(n)[:, None, None], y[:, :, None], x[:, None]))
+    return images[image, :, y, x].permute(0, 3, 1, 2).contiguous()
+
+
+def noisy_labels(labels: np.ndarray, classes: int, share: float, seed: int) -> np.ndarray:
+    """A copy of `labels` (n,) with round(share * n) entries replaced by a uniformly drawn other class."""
+    draws = np.random.default_rng(named_seed(seed, "label noise"))
+    replaced = draws.permutation(len(labels))[: round(share * len(labels))]
+    labels = labels.copy()
+    labels[replaced] = (labels[replaced] + draws.integers(1, classes, len(replaced))) % classes
+    return labels
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, split: Split, data, batch_size: int, most: int | None = None) -> tuple[float, float]:
+    """Mean cross-entropy (nats) and share of right answers on a split, or on its first `most` images.
+
+    The network is left in evaluation mode.
+    """
+    network.eval()
+    loss = torch.zeros((), device=split.device)
+    right = torch.zeros((), device=split.device)
+    rows = torch.arange(len(split.labels))[:most]
+    for batch, targets in split.batches(rows, batch_size):
+        scores = network(standardised(batch, data, split.device))
+        loss += functional.cross_entropy(scores, targets, reduction="sum")
+        right += (scores.argmax(dim=1) == targets).sum()
+    return float(loss) / len(rows), float(right) / len(rows)
+
+
+def accuracy(
+    network: nn.Module, data, indices: np.ndarray, device: str | torch.device = "cpu", batch_size: int = 256
+) -> float:
+    """Share (0..1) of the images `indices` of `data` whose class the network names."""
+    device = torch.device(device)
+    indices = np.asarray(indices)
+    split = Split(data, indices, np.asarray(data.labels, dtype=np.int64)[indices], device)
+    return evaluate(network.to(device), split, data, batch_size)[1]
+
+
+def device_named(name: str) -> torch.device:
+    """The device `cpu`, `cuda` or `mps`; `auto` is the fastest that this machine has.
+
+    Raises:
+        StudyError: the name is unknown, or this machine has no such device.
+    """
+    require_choice("device", name, ("auto", "cpu", "cuda", "mps"))
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device, there in present.items() if there))
+    if not present[name]:
+        raise StudyError(f"device {name!r} is not available to PyTorch on this machine: set it to auto or cpu.")
+    return torch.device(name)
+
+
+def named_seed(seed: int, name: str) -> int:
+    """An independent seed for each purpose `name` of one seed."""
+    return int(digest(name, seed)[:15], 16)
+
+
+def generator(seed: int, name: str) -> torch.Generator:
+    """Generator of the draws called `name`; on the processor, so that they are the same on every device."""
+    return torch.Generator().manual_seed(named_seed(seed, name))
+
+
+def preserved_randomness(device: torch.device):
+    """Context that restores torch's global generators of the processor and of a CUDA device."""
+    return torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else [])
+
+
+def require_accuracy(name: str, found: float, floor: float) -> None:
+    """Raise StudyError unless the network called `name` reached the validation accuracy `floor` (0..1)."""
+    if not found >= floor:
+        raise StudyError(
+            f"{name} ended with a validation accuracy of {found:.1%}, below the floor of {floor:.1%}: train "
+            "longer or otherwise (config section `training`), or lower training.accuracy_floor if this is "
+            "good enough."
+        )
