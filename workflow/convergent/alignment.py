@@ -1,0 +1,73 @@
+"""Alignment of one pair of networks in both directions: assignments of units, and their scores.
+
+Li et al. 2016, section 3.1. Direction matters: the best partners of a's units in b say nothing of b's units that no
+unit of a chose.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from convergent.matching import bipartite_match, reversed_match, semi_match, values_of
+from convergent.scores import matching_scores
+
+
+class Alignment(NamedTuple):
+    """Partners in the other network, and the scores of `scores.MATCHING_MEASURES`."""
+
+    semi: np.ndarray  # (units,) best partner
+    match: np.ndarray  # (units,) one-to-one partner, -1 = unmatched
+    scores: dict[str, float]
+
+
+def align(similarity: np.ndarray, live_x: np.ndarray, live_y: np.ndarray) -> tuple[Alignment, Alignment]:
+    """Alignment of x to y and of y to x; the one-to-one matching is solved once.
+
+    Args:
+        similarity: (units_x, units_y) correlations between the networks.
+        live_x, live_y: (units_x,), (units_y,) whether each unit varies.
+
+    Raises:
+        StudyError: the matrix is not finite.
+    """
+    match = bipartite_match(similarity)
+    directions = (
+        (similarity, match, live_x, live_y),
+        (similarity.T, reversed_match(match, similarity.shape[1]), live_y, live_x),
+    )
+    alignments = []
+    for values, partners, live, live_other in directions:
+        semi = semi_match(values)
+        alignments.append(Alignment(semi, partners, matching_scores(values, semi, partners, live, live_other)))
+    return tuple(alignments)
+
+
+CURVE_COLUMNS = ("layer", "rank", "unit", "semi", "match", "semi_low", "semi_high")
+
+
+def partner_curves(
+    layer: str, similarities: dict[tuple[str, str], np.ndarray], assignments: dict[str, np.ndarray]
+) -> list[dict]:
+    """Similarity of each unit of the first network to its partners in the second, best first (Li et al., Fig. 3).
+
+    Args:
+        layer: name written to each row.
+        similarities: ordered pair of networks -> (units_a, units_b); the first entry is the pair whose units are
+            listed, all together give the range.
+        assignments: `semi/<a>/<b>` and `match/<a>/<b>` for each pair.
+
+    Returns:
+        rows with the keys of `CURVE_COLUMNS`, one per unit; `semi_low` and `semi_high` are the lowest and highest
+        value at the same rank in any pair whose first network is as wide. `match` is NaN for an unmatched unit.
+    """
+    (a, b), similarity = next(iter(similarities.items()))
+    semi = values_of(similarity, assignments[f"semi/{a}/{b}"])
+    match = values_of(similarity, assignments[f"match/{a}/{b}"])
+    curves = [np.sort(values_of(values, assignments[f"semi/{x}/{y}"]))[::-1] for (x, y), values in similarities.items()]
+    curves = np.stack([curve for curve in curves if len(curve) == len(semi)])
+    order = np.argsort(-semi, kind="stable")
+    columns = (order, semi[order], match[order], curves.min(axis=0), curves.max(axis=0))
+    return [
+        dict(zip(CURVE_COLUMNS, (layer, rank, *(column[rank].item() for column in columns)), strict=True))
+        for rank in range(len(order))
+    ]

@@ -1,0 +1,81 @@
+"""Controls of the alignment: what matching gives when there is nothing, or everything, to find.
+
+`shuffled`: the images of each network are shuffled independently, so that no unit has a counterpart while every
+unit keeps its distribution (the negative control). `permuted`: a network against a copy of itself with its units in
+random order, which must give a correlation of 1 and the order back (the positive control).
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from convergent.errors import StudyError
+from convergent.matching import bipartite_match
+from convergent.statistics import ROWS_PER_BLOCK, Moments, blocks, stacked_moments
+
+
+def shuffled_moments(
+    x: Mapping[str, np.ndarray],
+    y: Mapping[str, np.ndarray] | None,
+    image_of_row: np.ndarray,
+    draws: int,
+    generator: np.random.Generator,
+) -> Iterator[Moments]:
+    """Moments of the stacked networks, each of x with its images in an order of its own; one per draw.
+
+    Args:
+        x: network name -> (samples, units), all over the same samples.
+        y: the networks of the other side, in their true order; None: the shuffled networks of x.
+        image_of_row: (samples,) image that each sample comes from, 0..images-1, the same number of samples for
+            each image, images in order. Whole images are shuffled: positions of one image depend on each other.
+        draws: how many times to shuffle.
+        generator: source of the shuffles.
+    """
+    images = int(image_of_row[-1]) + 1
+    rows_of_image = np.arange(len(image_of_row)).reshape(images, -1)
+    for _ in range(draws):
+        order = {name: rows_of_image[generator.permutation(images)].ravel() for name in x}
+        yield stacked_moments(x, y, rows_x=order)
+
+
+def permuted_correlation(
+    activations: np.ndarray, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A network's units against a copy of them in random order.
+
+    Args:
+        activations: (samples, units).
+        generator: source of the order.
+
+    Returns:
+        correlation (units, units) of the original with the copy; planted (units,), where in the copy each unit
+        went; live (units,), whether the unit varies.
+    """
+    order = generator.permutation(activations.shape[1])
+    live = np.zeros(activations.shape[1], dtype=bool)
+    moments = None
+    for rows in blocks(len(activations), ROWS_PER_BLOCK):
+        values = activations[rows]
+        # Read off the samples themselves, so that the control does not rest on what it controls.
+        live |= (values != activations[0]).any(axis=0)
+        copy = values[:, order]
+        moments = Moments.start(values, copy) if moments is None else moments.update(values, copy)
+    return moments.correlation(), np.argsort(order), live
+
+
+def require_recovered(between: np.ndarray, planted: np.ndarray, live: np.ndarray) -> np.ndarray:
+    """One-to-one matching of the positive control; StudyError unless it finds the planted order.
+
+    A unit that has an exact twin in its own network may be exchanged with the twin: what must be recovered is a
+    partner with a correlation of 1.
+    """
+    match = bipartite_match(between)
+    own = between[np.arange(len(match)), planted]
+    found = between[np.arange(len(match)), match]
+    wrong = np.flatnonzero(live & ~(np.isclose(found, 1.0, atol=1e-9) & np.isclose(own, 1.0, atol=1e-9)))
+    if len(wrong):
+        raise StudyError(
+            f"the positive control failed: unit {wrong[0]} was not matched to its own copy "
+            f"(correlation {found[wrong[0]]:.6f}); no score of this layer can be trusted."
+        )
+    return match

@@ -1,0 +1,1 @@
+"""Figures of the study. Each takes a table or matrices and returns a Matplotlib figure; scripts save them."""

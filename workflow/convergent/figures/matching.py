@@ -1,0 +1,107 @@
+"""Figures of the one-to-one alignment, with the content and axes of Li et al. 2016, Figs. 1, 3 and S2."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from convergent.figures.style import BLUE, GREY, POPULATION_LOOKS, SKY, VERMILION, panels
+
+
+def correlation_matrices(
+    within_a: np.ndarray, within_b: np.ndarray, between: np.ndarray, match: np.ndarray, names: tuple[str, str]
+) -> Figure:
+    """Correlations within two networks and between them, in natural and in matched order (Fig. 1).
+
+    Args:
+        within_a, within_b, between: (units_a, units_a), (units_b, units_b), (units_a, units_b).
+        match: (units_a,) one-to-one partner in b of each unit of a, -1 = unmatched.
+        names: of the two networks.
+    """
+    a, b = names
+    # Matched units of b take the place of their partners; what is left over follows.
+    order = np.concatenate([match[match >= 0], np.setdiff1d(np.arange(between.shape[1]), match)])
+    rows = np.concatenate([np.flatnonzero(match >= 0), np.flatnonzero(match < 0)])
+    matrices = {
+        f"a  within {a}": (within_a, f"unit of {a}", f"unit of {a}"),
+        f"b  within {b}": (within_b, f"unit of {b}", f"unit of {b}"),
+        f"c  {a} with {b}": (between, f"unit of {b}", f"unit of {a}"),
+        f"d  {a} with {b}, matched": (between[rows][:, order], f"partner in {b}", f"unit of {a}"),
+    }
+    low = min(matrix.min() for matrix, _, _ in matrices.values())
+    figure, axes = panels(4, columns=4, width=2.75, height=2.75)
+    for axis, (title, (matrix, xlabel, ylabel)) in zip(axes, matrices.items(), strict=True):
+        image = axis.imshow(matrix, vmin=low, vmax=1, interpolation="nearest")
+        axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        axis.grid(False)
+    figure.colorbar(image, ax=axes, label="correlation", shrink=0.7, pad=0.02, aspect=25)
+    return figure
+
+
+def matching_curves(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
+    """Correlation of each unit with its partner, sorted, semi-matching against matching (Figs. 3 and S2).
+
+    Args:
+        table: columns layer, rank, semi, match, and the range over all pairs semi_low, semi_high.
+        names: of the two networks whose curves are drawn.
+    """
+    layers = list(dict.fromkeys(table["layer"]))
+    figure, axes = panels(len(layers), sharey=True)
+    for axis, layer in zip(axes, layers, strict=True):
+        rows = table[table["layer"] == layer]
+        axis.fill_between(rows["rank"], rows["semi_low"], rows["semi_high"], color=SKY, alpha=0.35, linewidth=0)
+        axis.plot(rows["rank"], rows["semi"], color=VERMILION, linewidth=1.4)
+        axis.plot(rows["rank"], rows["match"], color=BLUE, linewidth=0.9)
+        axis.axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")
+        axis.set(title=layer, xlabel=f"unit of {names[0]}, sorted")
+    for axis in axes[::4]:
+        axis.set_ylabel("correlation with partner")
+    handles = {
+        "semi-matching (best partner)": axes[0].lines[0],
+        "matching (one to one)": axes[0].lines[1],
+        "semi-matching, range over all pairs": axes[0].collections[0],
+    }
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+    figure.suptitle(f"Partners of the units of {names[0]} in {names[1]}", fontsize=10, x=0.01, ha="left")
+    return figure
+
+
+def alignment_by_depth(summary: pd.DataFrame, published: pd.DataFrame, measures: dict[str, str]) -> Figure:
+    """Each measure against depth, trained networks with their baselines; the paper's values beside them.
+
+    Args:
+        summary: columns population, layer, measure, mean, minimum, maximum (over pairs of networks).
+        published: columns layer, measure, value: Li et al. 2016.
+        measures: the two measures to draw, with their titles.
+    """
+    layers = list(dict.fromkeys(summary["layer"]))
+    figure, axes = panels(len(measures) + 1, columns=3, width=3.4, height=3.3, sharey=True)
+    for axis, (measure, title) in zip(axes, measures.items(), strict=False):
+        for population, look in looks(summary["population"]).items():
+            rows = summary[(summary["measure"] == measure) & (summary["population"] == population)]
+            places = [layers.index(layer) for layer in rows["layer"]]
+            axis.fill_between(places, rows["minimum"], rows["maximum"], color=look["color"], alpha=0.18, linewidth=0)
+            axis.plot(places, rows["mean"], label=population, markersize=4.5, linewidth=1.5, **look)
+        axis.set(title=title)
+        axis.set_xticks(range(len(layers)), layers, rotation=30)
+    axis = axes[-1]
+    depth = list(dict.fromkeys(published["layer"]))
+    for (measure, title), look in zip(measures.items(), ({"linestyle": "-"}, {"linestyle": "--"}), strict=True):
+        rows = published[published["measure"] == measure]
+        places = [depth.index(layer) for layer in rows["layer"]]
+        axis.plot(places, rows["value"], color=VERMILION, marker="D", markersize=4, label=title, **look)
+    axis.set(title="published: CaffeNet on ImageNet")
+    axis.set_xticks(range(len(depth)), depth, rotation=30)
+    axes[0].set(ylabel="mean correlation with partner", ylim=(min(0.0, summary["minimum"].min()), 1.05))
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=len(labels))
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower right", ncols=2)
+    return figure
+
+
+def looks(populations: pd.Series) -> dict[str, dict]:
+    """How to draw each population that occurs; checkpoints of the training take shades between."""
+    found = list(dict.fromkeys(populations))
+    others = [population for population in found if population not in POPULATION_LOOKS]
+    shades = {name: {"color": SKY, "linestyle": "-", "marker": "."} for name in others}
+    return {name: (POPULATION_LOOKS | shades)[name] for name in found}

@@ -1,0 +1,79 @@
+"""One look for all figures: colours that colour-blind readers tell apart, sizes that print, files that repeat.
+
+The qualitative palette is that of Okabe & Ito (2008). A colour means the same thing everywhere: networks take
+theirs in order, and each population has its own colour, line style and marker so that grey print suffices.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from convergent.files import written_whole
+
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, YELLOW, GREY, BLACK = "#56B4E9", "#CC79A7", "#F0E442", "#7F7F7F", "#222222"
+NETWORK_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)
+NETWORK_STYLES = ("-", "--", "-.", ":")
+POPULATION_LOOKS = {
+    "trained": {"color": BLUE, "linestyle": "-", "marker": "o"},
+    "untrained": {"color": ORANGE, "linestyle": "--", "marker": "s"},
+    "shuffled": {"color": GREY, "linestyle": ":", "marker": "v"},
+    "permuted": {"color": GREEN, "linestyle": "-.", "marker": "^"},
+}
+
+plt.rcParams.update(
+    {
+        "font.family": "DejaVu Sans",
+        "font.size": 9,
+        "axes.titlesize": 9.5,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": "#E4E4E4",
+        "grid.linewidth": 0.6,
+        "axes.axisbelow": True,
+        "legend.frameon": False,
+        "figure.constrained_layout.use": True,
+        "savefig.dpi": 160,
+        "image.cmap": "magma",
+        # Without these two, drawing the same table twice gives different files.
+        "svg.hashsalt": "convergent",
+        "svg.fonttype": "none",
+    }
+)
+
+
+def network_look(number: int) -> dict:
+    """Colour and line style of the network with this index, 0 first."""
+    style = NETWORK_STYLES[(number // len(NETWORK_COLOURS) + number) % len(NETWORK_STYLES)]
+    return {"color": NETWORK_COLOURS[number % len(NETWORK_COLOURS)], "linestyle": style}
+
+
+def panels(count: int, columns: int = 4, width: float = 2.6, height: float = 2.3, **options) -> tuple[Figure, list]:
+    """A figure of `count` equal panels in rows of at most `columns`; returns the figure and its axes."""
+    columns = min(count, columns)
+    rows = -(-count // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False, **options)
+    axes = list(grid.flat)
+    for spare in axes[count:]:
+        spare.remove()
+    return figure, axes[:count]
+
+
+def save(figure: Figure, paths: Iterable[str | Path]) -> None:
+    """Write a figure to each path in the format of its suffix, and close it."""
+    # Arranging the panels takes longer than drawing them: once is enough for all formats.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for path in paths:
+        metadata = {"Date": None} if str(path).endswith(".svg") else {}
+        with written_whole(path) as partial:
+            figure.savefig(partial, metadata=metadata)
+    plt.close(figure)
