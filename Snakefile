@@ -1,0 +1,52 @@
+# Convergent learning: do networks trained from different seeds learn the same units?
+#
+# data -> networks -> activations -> statistics -> alignment -> scores -> figures -> report
+#
+# The stages are in workflow/rules, in this order; what they run is in workflow/scripts; what those call is the
+# library in workflow/convergent.
+
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+# A config given on the command line stands alone: it is completed from the schema, not merged with the default study.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml" if os.path.exists("config.yaml") else f"{workflow.basedir}/config.yaml"
+
+
+report: "workflow/report/study.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/networks.smk"
+include: "workflow/rules/activations.smk"
+include: "workflow/rules/alignment.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/provenance.smk"
+
+
+localrules:
+    all,
+    record_config,
+    write_provenance,
+
+
+rule all:
+    default_target: True
+    input:
+        scores="<study>/scores.csv",
+        summary="<study>/tables/summary.csv",
+        figures=plan.figures,
+        config="<study>/config.yaml",
+        provenance="<study>/provenance.json",
+
+
+onsuccess:
+    print(plan.guide(study_folder))
+
+
+onerror:
+    print(plan.mistakes(study_folder, since=started))

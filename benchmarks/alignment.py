@@ -1,0 +1,62 @@
+"""Statistics and both matchings of one pair of networks, against NumPy's corrcoef and SciPy's assignment.
+
+    python benchmarks/alignment.py [--units 512] [--samples 10000] [--repeats 7]
+
+Both are timed alternately in one process; ratios matter, seconds depend on the machine.
+"""
+
+import argparse
+import time
+from statistics import median
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from convergent.matching import bipartite_match, semi_match
+from convergent.statistics import tile_statistics
+
+
+def ours(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    between = tile_statistics({"x": x, "y": y})["between/x/y"]
+    semi_match(between)
+    return bipartite_match(between)
+
+
+def theirs(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    units = x.shape[1]
+    between = np.corrcoef(np.hstack([x, y]), rowvar=False)[:units, units:]
+    return linear_sum_assignment(between, maximize=True)[1]
+
+
+def seconds(function, *arguments) -> tuple[float, np.ndarray]:
+    started = time.perf_counter()
+    result = function(*arguments)
+    return time.perf_counter() - started, result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--units", type=int, default=512)
+    parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--repeats", type=int, default=7)
+    options = parser.parse_args()
+
+    # Rectified units over shared latent variables: correlated, as the units of networks are.
+    generator = np.random.default_rng(0)
+    latent = generator.normal(size=(options.samples, options.units // 2))
+    x, y = (
+        np.maximum(latent @ generator.normal(size=(options.units // 2, options.units)), 0).astype(np.float32)
+        for _ in range(2)
+    )
+    ours(x, y), theirs(x, y)
+    pairs = [(seconds(ours, x, y), seconds(theirs, x, y)) for _ in range(options.repeats)]
+    assert all(np.array_equal(mine, reference) for (_, mine), (_, reference) in pairs), "the matchings differ"
+    mine, reference = (median(times) for times in zip(*((a[0], b[0]) for a, b in pairs), strict=True))
+    print(f"{options.units} units, {options.samples} samples, median of {options.repeats}")
+    print(f"  statistics and matchings   {mine:.3f} s")
+    print(f"  corrcoef and assignment    {reference:.3f} s")
+    print(f"  ratio                      {mine / reference:.2f} (goal: at most 1.5)")
+
+
+if __name__ == "__main__":
+    main()

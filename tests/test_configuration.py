@@ -1,0 +1,164 @@
+"""The configuration: complete, and each mistake told in one sentence that names key, finding and remedy."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from configuration import ORIGIN, completed, require_own_place, schema
+from convergent.errors import StudyError
+
+ROOT = Path(__file__).parents[1]
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def changed(path, value, base=DEFAULT):
+    """A copy of a configuration with one key set."""
+    config = yaml.safe_load(yaml.safe_dump(base))
+    *parents, last = path.split(".")
+    section = config
+    for name in parents:
+        section = section.setdefault(name, {})
+    section[last] = value
+    return config
+
+
+def keys(rules, path=""):
+    """Every key that the schema knows."""
+    for name, rule in rules.get("properties", {}).items():
+        yield f"{path}{name}", rule
+        yield from keys(rule, f"{path}{name}.")
+
+
+def test_the_default_study_is_complete_as_it_stands():
+    assert completed(DEFAULT) == DEFAULT
+
+
+def test_a_name_is_enough_for_a_study():
+    config = completed({"study": "mine"})
+    assert config["dataset"]["name"] == "digits"
+    assert config["activations"]["layers"][0] == "conv1"
+
+
+def test_the_users_own_dictionary_stays_as_it_is():
+    config = {"study": "mine", "training": {"epochs": 2}}
+    completed(config)
+    assert config == {"study": "mine", "training": {"epochs": 2}}
+
+
+def test_choosing_another_architecture_leaves_nothing_of_the_default_one():
+    config = completed({"study": "mine", "architecture": {"name": "mlp"}, "activations": {"layers": ["fc1"]}})
+    assert config["architecture"]["options"] == {}
+
+
+def test_every_key_is_described_and_has_a_default():
+    for path, rule in keys(schema()):
+        if rule.get("type") != "object" or "properties" not in rule:
+            assert rule["description"], path
+            assert "default" in rule or path in ("study", "dataset.name", "architecture.name"), path
+
+
+def test_every_key_stands_in_the_default_study_with_a_comment():
+    text = (ROOT / "config.yaml").read_text()
+    for line in text.splitlines():
+        if ":" in line and not line.startswith("#") and not re.fullmatch(r"\w+:", line):
+            assert "#" in line, f"no comment: {line}"
+    for path, _ in keys(schema()):
+        section = DEFAULT
+        for name in path.split("."):
+            assert name in section, path
+            section = section[name]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "workflow" / "studies").glob("*.yaml")), ids=lambda file: file.stem)
+def test_ready_made_studies_pass_the_schema(file):
+    config = yaml.safe_load(file.read_text())
+    assert config["study"] == file.stem
+    completed(config, thorough="path" not in config["dataset"].get("options", {}))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("trainig", {}, r"`trainig` is unknown \(did you mean 'training'\?\): allowed here are .*seed"),
+        ("training.epoch", 3, r"`training.epoch` is unknown \(did you mean 'epochs'\?\)"),
+        ("networks", "four", r"`networks` is `four`, but must be a whole number"),
+        ("networks", 2.5, r"`networks` is `2.5`, but must be a whole number"),
+        ("networks", True, r"`networks` is `true`, but must be a whole number"),
+        ("networks", 1, r"`networks` is `1`, but must be at least 2"),
+        ("training", None, r"`training` is `null`, but must be a mapping"),
+        ("training.learning_rate", "1e-3", r"`training.learning_rate` is `1e-3`, but must be a number .*1\.0e-3"),
+        ("training.learning_rate", 0, r"`training.learning_rate` is `0`, but must be above 0"),
+        ("training.learning_rate", float("nan"), r"`training.learning_rate` is nan, but must be a finite number"),
+        (
+            "training.optimizer",
+            "sdg",
+            r"`training.optimizer` is `sdg` \(did you mean 'sgd'\?\): allowed are sgd, adamw",
+        ),
+        ("dataset.name", "digit", r"`dataset.name` is `digit` \(did you mean 'digits'\?\)"),
+        ("dataset.train", 5000, r"`dataset`: .*1797"),
+        ("dataset.options", {"sise": 3}, r"`dataset`: .*sise"),
+        ("architecture.name", "cafenet", r"`architecture`: .*did you mean 'caffenet'"),
+        ("architecture.options.chanels", [1], r"`architecture`: .*'chanels' \(did you mean 'channels'\?\)"),
+        ("architecture.options.dropout", 1.5, r"`architecture`: .*dropout"),
+        ("architecture.options.kernels", [11, 3, 3, 3, 3], r"`architecture`: nothing is left after conv1"),
+        ("activations.layers", ["conv1", "conv9"], r"`activations.layers`: .*'conv9' \(did you mean 'conv\d'\?\)"),
+        ("activations.layers", ["conv1", "conv1"], r"`activations.layers` names `conv1` twice"),
+        ("activations.layers", ["../conv1"], r"`activations.layers.0` is `../conv1`, but may hold only letters"),
+        ("activations.layers", [], r"`activations.layers` has 0 entries"),
+        ("activations.positions_per_image", 4, r"positions_per_image` is `4` while activations.positions is all"),
+        ("activations.positions", "sample", r"positions_per_image` is `null` while .* sample: give a number"),
+        ("training.checkpoints", [999], r"`training.checkpoints` names epoch 999"),
+        ("training.random_crop", True, r"`training.random_crop` is `true`, but the images of digits have no margin"),
+        ("study", "a/b", r"`study` is `a/b`, but may hold only letters"),
+        ("study", "../up", r"`study` is"),
+        ("study", "", r"`study` is"),
+        ("networks_per_tile", 1, r"`networks_per_tile` is `1`, but must be at least 2"),
+    ],
+)
+def test_a_mistake_is_one_sentence(path, value, sentence):
+    with pytest.raises(StudyError, match=sentence) as caught:
+        completed(changed(path, value))
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("config key `")
+
+
+def test_a_missing_study_name_is_told():
+    with pytest.raises(StudyError, match=r"`study` is missing"):
+        completed({"networks": 3})
+
+
+def test_more_positions_than_a_layer_has_are_refused():
+    config = changed("activations.positions", "sample")
+    with pytest.raises(StudyError, match="positions_per_image is 17"):
+        completed(changed("activations.positions_per_image", 17, config))
+
+
+def test_whole_numbers_may_be_written_with_a_point():
+    networks = completed(changed("networks", 4.0))["networks"]
+    assert networks == 4
+    assert isinstance(networks, int)
+
+
+def test_an_unreadable_array_is_told_before_any_job(tmp_path):
+    config = changed("dataset", {"name": "arrays", "options": {"images": str(tmp_path / "absent.npy")}})
+    with pytest.raises(StudyError, match=r"`dataset`: .*absent\.npy"):
+        completed(config)
+
+
+def test_two_studies_may_not_share_a_place(tmp_path):
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("study: same\n")
+    second.write_text("study: same\n")
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(f"{ORIGIN}{first}\nstudy: same\n")
+    require_own_place(str(folder), "same", str(first))
+    with pytest.raises(StudyError, match=r"`study` is same in .*second\.yaml, but .*first\.yaml has the same name"):
+        require_own_place(str(folder), "same", str(second))
+    # A config that has been renamed, or whose file now names another study, claims nothing.
+    first.write_text("study: other\n")
+    require_own_place(str(folder), "same", str(second))
+    first.unlink()
+    require_own_place(str(folder), "same", str(second))

@@ -1,0 +1,296 @@
+"""The workflow as its users run it: from the command line, in a folder of its own."""
+
+import csv
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from scipy.optimize import linear_sum_assignment
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("Snakefile", "config.yaml", "envs", "profiles", "workflow")
+SNAKEMAKE = (sys.executable, "-m", "snakemake")
+CONFIG = Path(__file__).with_name("reduced.yaml")
+RESULTS = Path("results/reduced")
+
+
+def snakemake(folder, *words, config=CONFIG, check=True, **changes):
+    """Run snakemake in a folder, some keys of the config changed; returns everything it printed."""
+    configured = []
+    if config:
+        # The changed study is the same study edited, so it keeps the path of its config.
+        settings = yaml.safe_load(Path(config).read_text())
+        for name, value in changes.items():
+            settings[name] = {**settings[name], **value} if isinstance(value, dict) else value
+        path = Path(folder) / Path(config).name
+        path.write_text(yaml.safe_dump(settings))
+        configured = ["--configfile", str(path)]
+    done = subprocess.run(
+        [*SNAKEMAKE, "--cores", "2", *words, *configured],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert not check or done.returncode == 0, done.stdout
+    assert check or done.returncode != 0, done.stdout
+    return done.stdout
+
+
+def planned(folder, *words, **options):
+    """Rule -> number of jobs that a dry run plans."""
+    printed = snakemake(folder, "--dry-run", *words, **options)
+    return Counter({rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", printed, re.MULTILINE)})
+
+
+def copy_workflow(folder):
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / part)
+    return folder
+
+
+def rows(path):
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A copy of the workflow in which the reduced study has run."""
+    folder = copy_workflow(tmp_path_factory.mktemp("finished"))
+    printed = snakemake(folder)
+    (folder / "printed.txt").write_text(printed)
+    return folder
+
+
+def test_the_end_says_where_to_look(finished):
+    named = re.findall(r"^  (results/\S+)", (finished / "printed.txt").read_text(), re.MULTILINE)
+    assert f"{RESULTS}/figures/alignment_by_depth.png" in named
+    for path in named:
+        assert (finished / path).exists(), path
+
+
+def test_scores_are_complete_and_the_controls_say_what_they_must(finished):
+    scores = rows(finished / RESULTS / "scores.csv")
+    assert list(scores[0]) == ["study", "population", "layer", "measure", "network_a", "network_b", "value"]
+    assert len({tuple(row[name] for name in list(row)[:-1]) for row in scores}) == len(scores)
+    matched = Counter((row["population"], row["layer"]) for row in scores if row["measure"] == "match_mean")
+    for layer in ("conv1", "conv5", "fc6"):
+        assert matched["trained", layer] == matched["untrained", layer] == matched["shuffled", layer] == 6
+        assert matched["permuted", layer] == 3
+
+    def mean(population, layer):
+        which = (population, layer, "match_mean")
+        return np.mean([float(r["value"]) for r in scores if (r["population"], r["layer"], r["measure"]) == which])
+
+    for layer in ("conv1", "conv5", "fc6"):
+        assert mean("permuted", layer) == pytest.approx(1)
+        assert mean("shuffled", layer) < mean("trained", layer)
+
+
+def test_scores_are_those_of_numpy_and_scipy(finished):
+    """One pair of networks, from the recorded activations to the score, by another way."""
+    a, b = (np.load(finished / RESULTS / "activations" / net / "trained" / "fc6.npy") for net in ("net3", "net1"))
+    a, b = a[:, a.std(axis=0) > 0], b[:, b.std(axis=0) > 0]
+    between = np.corrcoef(a, b, rowvar=False)[: a.shape[1], a.shape[1] :]
+    expected = {
+        "semi_match_mean": between.max(axis=1).mean(),
+        "share_below_half": (between.max(axis=1) < 0.5).mean(),
+        "dead_units": 24 - a.shape[1],
+    }
+    if a.shape[1] <= b.shape[1]:
+        expected["match_mean"] = between[linear_sum_assignment(between, maximize=True)].mean()
+    found = {
+        row["measure"]: float(row["value"])
+        for row in rows(finished / RESULTS / "scores.csv")
+        if (row["population"], row["layer"], row["network_a"], row["network_b"]) == ("trained", "fc6", "net3", "net1")
+    }
+    for measure, value in expected.items():
+        assert found[measure] == pytest.approx(value, abs=1e-6), measure
+
+
+def test_every_figure_is_there_in_both_formats_with_its_table(finished):
+    figures = finished / RESULTS / "figures"
+    names = {path.relative_to(figures).with_suffix("").as_posix() for path in figures.rglob("*.*")}
+    assert names >= {"alignment_by_depth", "matching_curves", "training_curves", "correlation_matrices/conv1"}
+    for name in names:
+        assert (figures / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (figures / f"{name}.svg").read_text()[:2000]
+    curves = rows(finished / RESULTS / "tables" / "matching_curves.csv")
+    assert [float(row["semi"]) for row in curves if row["layer"] == "conv1"] == sorted(
+        (float(row["semi"]) for row in curves if row["layer"] == "conv1"), reverse=True
+    )
+
+
+def test_a_second_run_does_nothing(finished):
+    assert "Nothing to be done" in snakemake(finished)
+
+
+def test_a_bare_call_plans_the_default_study(tmp_path):
+    assert planned(copy_workflow(tmp_path), config=None)["train_network"] == 4
+
+
+def test_another_number_of_networks_trains_only_the_new_one(finished):
+    plan = planned(finished, networks=4)
+    assert plan["train_network"] == plan["dump_activations"] == 1
+    assert plan["fetch_data"] == 0
+    assert plan["compute_statistics"] == 6
+
+
+def test_another_seed_does_everything_again(finished):
+    plan = planned(finished, seed=2)
+    assert (plan["fetch_data"], plan["train_network"]) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "again", "kept"),
+    [
+        ({"training": {"epochs": 9}}, {"train_network", "dump_activations"}, {"fetch_data"}),
+        ({"activations": {"positions": "mean"}}, {"dump_activations", "compute_statistics"}, {"train_network"}),
+        ({"controls": {"shuffles": 3}}, {"run_controls", "collect_scores"}, {"dump_activations", "align_units"}),
+    ],
+)
+def test_a_parameter_reruns_what_depends_on_it(finished, changes, again, kept):
+    plan = planned(finished, **changes)
+    assert all(plan[rule] for rule in again), plan
+    assert not any(plan[rule] for rule in kept), plan
+
+
+@pytest.mark.parametrize(
+    ("module", "again", "kept"),
+    [
+        ("matching.py", {"align_units", "run_controls"}, {"train_network", "compute_statistics"}),
+        ("dumping.py", {"dump_activations", "compute_statistics"}, {"train_network", "fetch_data"}),
+        ("figures/training.py", {"draw_training_curves"}, {"draw_matching_curves", "align_units", "train_network"}),
+    ],
+)
+def test_a_changed_library_module_reruns_what_uses_it(finished, module, again, kept):
+    path = finished / "workflow" / "convergent" / module
+    before = path.read_text()
+    try:
+        path.write_text(before + "\n# A remark changes nothing.\n")
+        assert not planned(finished)
+        path.write_text(before + "\nCHANGED = 1\n")
+        plan = planned(finished)
+    finally:
+        path.write_text(before)
+    assert all(plan[rule] for rule in again), plan
+    assert not any(plan[rule] for rule in kept), plan
+
+
+def test_a_killed_run_resumes_to_the_same_numbers(finished, tmp_path):
+    copy_workflow(tmp_path)
+    words = [*SNAKEMAKE, "--cores", "2", "--configfile", str(CONFIG)]
+    with open(tmp_path / "killed.txt", "w") as printed:
+        run = subprocess.Popen(words, cwd=tmp_path, stdout=printed, stderr=printed, start_new_session=True)
+        deadline = time.monotonic() + 120
+        # In the middle: one network is trained, the others are not.
+        while not list(tmp_path.glob(f"{RESULTS}/networks/*/trained.safetensors")):
+            assert run.poll() is None, (tmp_path / "killed.txt").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    assert not (tmp_path / RESULTS / "scores.csv").exists()
+    snakemake(tmp_path, "--unlock")
+    snakemake(tmp_path)
+    for table in ("scores.csv", "tables/summary.csv", "tables/matching_curves.csv"):
+        assert (tmp_path / RESULTS / table).read_text() == (finished / RESULTS / table).read_text(), table
+    assert not list(tmp_path.glob("results/**/.*"))
+
+
+def test_a_stale_product_is_refused(finished, tmp_path):
+    """Activations that another run left, put in place of this run's, are recognised by their key."""
+    shutil.copytree(finished, tmp_path / "copy", ignore=shutil.ignore_patterns("printed.txt"))
+    folder = tmp_path / "copy"
+    record = folder / RESULTS / "activations" / "net2" / "trained" / "dump.json"
+    record.write_text(record.read_text().replace('"key": "', '"key": "0', 1))
+    printed = snakemake(folder, "--forcerun", "compute_statistics", check=False)
+    assert re.search(r"Error: \S*net2/trained/dump\.json was made by another run .* delete it", printed)
+    assert "Traceback" not in printed
+
+
+def test_a_network_that_learned_nothing_stops_the_study(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "copy")
+    printed = snakemake(tmp_path / "copy", check=False, training={"accuracy_floor": 0.999})
+    assert re.search(r"Error: net\d ended with a validation accuracy of .* below the floor of 99\.9%", printed)
+    assert "Traceback" not in printed
+
+
+def test_a_mistake_in_the_config_stops_before_any_job(tmp_path):
+    printed = snakemake(copy_workflow(tmp_path), check=False, activations={"layers": ["conv1", "conv6"]})
+    assert "no layer 'conv6' (did you mean" in printed
+    assert "Traceback" not in printed
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_second_config_with_the_same_name_is_refused(finished):
+    other = finished / "other.yaml"
+    other.write_text("study: reduced\n")
+    assert "config key `study` is reduced in" in snakemake(finished, config=other, check=False)
+
+
+def test_another_working_directory(tmp_path):
+    """The workflow stays where it is; the default study's config comes from there, results go here."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    copy_workflow(there)
+    snakefile = ("--snakefile", str(there / "Snakefile"))
+    assert planned(here, *snakefile, config=None)["train_network"] == 4
+    words = (*snakefile, "--directory", str(here), f"{RESULTS}/data/dataset.json")
+    snakemake(tmp_path, *words)
+    assert (here / RESULTS / "data" / "labels.npy").exists()
+    assert not (there / "results").exists()
+
+
+def test_a_module_of_another_workflow(tmp_path):
+    (tmp_path / "Snakefile").write_text(
+        f"""
+module convergent:
+    snakefile: "{ROOT}/Snakefile"
+    config: {yaml.safe_load(CONFIG.read_text())}
+    pathvars:
+        results="elsewhere"
+
+use rule * from convergent as convergent_*
+
+rule everything:
+    default_target: True
+    input: rules.convergent_all.input
+"""
+    )
+    snakemake(tmp_path, "elsewhere/reduced/data/dataset.json", config=None)
+    assert (tmp_path / "elsewhere/reduced/data/labels.npy").exists()
+    assert planned(tmp_path, config=None)["convergent_train_network"] == 3
+
+
+def test_tiles_give_the_scores_of_the_whole(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "copy")
+    folder = tmp_path / "copy"
+    whole = rows(folder / RESULTS / "scores.csv")
+    snakemake(folder, f"{RESULTS}/scores.csv", networks_per_tile=2)
+    tiled = rows(folder / RESULTS / "scores.csv")
+
+    def table(scores):
+        return {
+            tuple(row[name] for name in list(row)[:-1]): float(row["value"])
+            for row in scores
+            if row["population"] != "shuffled"
+        }
+
+    assert table(tiled) == pytest.approx(table(whole), abs=1e-9)

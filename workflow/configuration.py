@@ -1,0 +1,216 @@
+"""The configuration of a study: filled with defaults, and refused in one sentence where it cannot work.
+
+Types, ranges and defaults are in schemas/config.schema.yaml; what one key means for another is checked here, with
+the library's own knowledge of datasets and architectures. Nothing is trained before all of it has passed.
+"""
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from convergent import architectures, datasets
+from convergent.activations import choose_positions
+from convergent.errors import StudyError, did_you_mean
+
+SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"
+ORIGIN = "# Made from "  # how a recorded configuration names the file that it was made from
+TYPES = {
+    "object": "a mapping of keys to values",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+BOUNDS = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "above", "exclusiveMaximum": "below"}
+
+
+def schema() -> dict:
+    """The JSON schema as a dictionary."""
+    return yaml.safe_load(SCHEMA.read_text())
+
+
+def completed(config: dict, thorough: bool = True) -> dict:
+    """The configuration with every default filled in, checked key by key and, if `thorough`, as a whole.
+
+    Raises:
+        StudyError: the first thing that is wrong: which key, what was found, what is allowed.
+    """
+    config = copy.deepcopy(config)
+    rules = schema()
+    for path, number in numbers(config):
+        if not math.isfinite(number):
+            raise StudyError(f"config key `{path}` is {number}, but must be a finite number.")
+    fill(config, rules)
+    # The fault nearest to the top: it explains those below it.
+    faults = Draft202012Validator(rules).iter_errors(config)
+    if fault := min(faults, key=lambda fault: (len(fault.path), str(fault.path)), default=None):
+        raise StudyError(sentence(fault))
+    if thorough:
+        check_meaning(config)
+    return config
+
+
+def fill(values: object, rules: dict) -> None:
+    """Put the schema's defaults where `values` has none; whole numbers written as 4.0 become 4."""
+    if not isinstance(values, dict):
+        return
+    for name, rule in rules.get("properties", {}).items():
+        if name not in values and "default" in rule:
+            values[name] = copy.deepcopy(rule["default"])
+        value = values.get(name)
+        if isinstance(value, float) and value.is_integer() and "integer" in one_or_many(rule.get("type", [])):
+            values[name] = int(value)
+        fill(value, rule)
+
+
+def numbers(values: object, path: str = "") -> Iterator[tuple[str, float]]:
+    """Every fractional number in a configuration, with its path."""
+    if isinstance(values, float):
+        yield path, values
+    items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    for name, value in items:
+        yield from numbers(value, f"{path}.{name}" if path else str(name))
+
+
+def sentence(fault: ValidationError) -> str:
+    """One sentence for a fault that the schema found."""
+    path = ".".join(str(part) for part in fault.absolute_path)
+    found, limit = fault.instance, fault.validator_value
+    key = f"config key `{path}`"
+    match fault.validator:
+        case "additionalProperties" | "unevaluatedProperties":
+            allowed = list(fault.schema.get("properties", {}))
+            unknown = next(str(name) for name in found if name not in allowed)
+            where = f"{path}.{unknown}" if path else unknown
+            near = did_you_mean(unknown, allowed)
+            return f"config key `{where}` is unknown{near}: allowed here are {', '.join(allowed)}."
+        case "required":
+            missing = next(name for name in limit if name not in found)
+            meaning = fault.schema["properties"][missing]["description"]
+            return f"config key `{f'{path}.' if path else ''}{missing}` is missing ({meaning}): add it."
+        case "type":
+            kinds = " or ".join(TYPES[kind] for kind in one_or_many(limit))
+            hint = ""
+            if isinstance(found, str) and {"number", "integer"} & set(one_or_many(limit)):
+                hint = " (write it without quotes, and with a decimal point before an exponent: 1.0e-3)"
+            return f"{key} is {shown(found)}, but must be {kinds}{hint}."
+        case "enum":
+            return f"{key} is {shown(found)}{did_you_mean(found, limit)}: allowed are {', '.join(limit)}."
+        case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
+            return f"{key} is {shown(found)}, but must be {BOUNDS[fault.validator]} {limit}."
+        case "pattern":
+            return f"{key} is {shown(found)}, but may hold only {fault.schema['allowed']}."
+        case "minItems" | "maxItems":
+            amount = "at least" if fault.validator == "minItems" else "at most"
+            return f"{key} has {len(found)} entries, but must have {amount} {limit}."
+        case "uniqueItems":
+            twice = next(item for item in found if found.count(item) > 1)
+            return f"{key} names {shown(twice)} twice: keep one."
+        case _:
+            return f"{key} is {shown(found)}: {fault.message}."
+
+
+def shown(value: object) -> str:
+    """A value as a config file would show it, shortened."""
+    text = yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip()
+    return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
+
+
+def one_or_many(value: object) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def check_meaning(config: dict) -> None:
+    """What the keys mean for one another, with the library's knowledge of datasets and architectures.
+
+    Raises:
+        StudyError: the first combination that cannot work.
+    """
+    dataset, architecture = config["dataset"], config["architecture"]
+    name, options = dataset["name"], dataset["options"]
+    with naming("dataset"):
+        shape, classes = datasets.image_shape(name, options), datasets.class_count(name, options)
+        *_, probe = datasets.check_sizes(name, options, dataset["train"], dataset["validation"], dataset["probe"])
+    if probe < 2:
+        raise StudyError(f"config key `dataset.probe` leaves {probe} image to compare networks on: use at least 2.")
+    with naming("architecture"):
+        architectures.layer_shapes(architecture["name"], architecture["options"], shape, classes)
+    activations, training = config["activations"], config["training"]
+    with naming("activations.layers"):
+        layers = architectures.check_layers(
+            architecture["name"], architecture["options"], shape, classes, activations["layers"]
+        )
+    check_positions(activations, layers)
+    if training["random_crop"] and datasets.images_file(name) != "images.csv":
+        raise StudyError(
+            f"config key `training.random_crop` is `true`, but the images of {name} have no margin to crop from: "
+            "set it to false, and use training.shift."
+        )
+    if max(training["checkpoints"], default=0) > training["epochs"]:
+        raise StudyError(
+            f"config key `training.checkpoints` names epoch {max(training['checkpoints'])}, but training ends after "
+            f"epoch {training['epochs']}: name earlier ones or raise training.epochs."
+        )
+
+
+def check_positions(activations: dict, layers: dict[str, tuple | None]) -> None:
+    """Raise StudyError unless the positions asked for exist in every layer."""
+    choice, wanted = activations["positions"], activations["positions_per_image"]
+    if (choice == "sample") != (wanted is not None):
+        remedy = "give a number" if wanted is None else "leave it null, or set positions to sample"
+        raise StudyError(
+            f"config key `activations.positions_per_image` is {shown(wanted)} while activations.positions is "
+            f"{choice}: {remedy}."
+        )
+    for layer, shape in layers.items():
+        if shape is None:
+            raise StudyError(
+                f"config key `activations.layers` names {layer}, which gives no tensor of its own: name another module."
+            )
+        # Maps are (channels, height, width), tokens (number, units), neurons (units,).
+        places = {3: shape[1:], 2: shape[:1]}.get(len(shape), ())
+        with naming("activations"):
+            if places:
+                choose_positions(choice, places, np.arange(1), wanted, seed=0)
+
+
+@contextmanager
+def naming(key: str) -> Iterator[None]:
+    """Say which part of the configuration a library's sentence is about."""
+    try:
+        yield
+    except StudyError as error:
+        raise StudyError(f"config key `{key}`: {error}") from error
+
+
+def require_own_place(folder: str, study: str, source: str | None) -> None:
+    """Raise StudyError if another config file, which is still there, already writes its study to `folder`.
+
+    Args:
+        folder: where the results of this study go.
+        study: its name.
+        source: path of the config file that is in use; None where there is none (a module of another workflow).
+    """
+    recorded = Path(folder) / "config.yaml"
+    try:
+        first = recorded.read_text().splitlines()[0]
+        other = Path(first.removeprefix(ORIGIN))
+        if source is None or not first.startswith(ORIGIN) or other.samefile(source):
+            return
+        claimed = yaml.safe_load(other.read_text()).get("study")
+    except (OSError, IndexError, AttributeError, yaml.YAMLError):
+        return
+    if claimed == study:
+        raise StudyError(
+            f"config key `study` is {study} in {source}, but {other} has the same name and its results are in "
+            f"{folder}: give one of the two another name."
+        )

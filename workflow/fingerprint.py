@@ -1,0 +1,52 @@
+"""Digest of the code behind a rule: its script and every library module that the script imports, directly or not."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+from convergent.files import digest
+
+WORKFLOW = Path(__file__).parent
+
+
+@cache
+def code(script: str) -> str:
+    """Digest of `scripts/<script>.py` and of all library code that it uses.
+
+    Taken over the parsed programs without docstrings, so that a change of wording reruns nothing.
+    """
+    seen: dict[str, str] = {}
+    waiting = [WORKFLOW / "scripts" / f"{script}.py"]
+    while waiting:
+        path = waiting.pop()
+        name = path.relative_to(WORKFLOW).as_posix()
+        if name not in seen:
+            tree = ast.parse(path.read_text())
+            seen[name] = digest(ast.dump(without_docstrings(tree)))
+            waiting += library_modules(tree)
+    return digest(seen)
+
+
+def library_modules(tree: ast.AST) -> list[Path]:
+    """Files of the `convergent` modules that a program imports anywhere, their packages included."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    files = set()
+    for parts in (name.split(".") for name in names):
+        if parts[0] == "convergent":
+            places = [WORKFLOW.joinpath(*parts[:length]) for length in range(1, len(parts) + 1)]
+            candidates = (file for place in places for file in (place.with_suffix(".py"), place / "__init__.py"))
+            files |= {file for file in candidates if file.is_file()}
+    return sorted(files)
+
+
+def without_docstrings(tree: ast.AST) -> ast.AST:
+    """The same program without the docstrings of its modules, classes and functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree

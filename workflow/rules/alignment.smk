@@ -1,0 +1,122 @@
+# From activations to scores: correlations of all units, matching of each pair of networks, controls.
+
+
+rule compute_statistics:
+    input:
+        activations=plan.tile_activations,
+        records=plan.tile_records,
+    output:
+        "<study>/statistics/{population}/{layer}/{tile}.npz",
+    log:
+        "<study>/logs/compute_statistics/{population}/{layer}/{tile}.log",
+    benchmark:
+        "<study>/benchmarks/compute_statistics/{population}/{layer}/{tile}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        key=plan.statistics_key,
+        sides=plan.sides,
+        dump_keys=plan.tile_dump_keys,
+    message:
+        "Correlating the units of {wildcards.layer}, {wildcards.population} networks, tile {wildcards.tile}"
+    script:
+        "../scripts/compute_statistics.py"
+
+
+rule align_units:
+    input:
+        statistics=collect("<study>/statistics/{{population}}/{layer}/{{tile}}.npz", layer=plan.layers),
+    output:
+        assignments=collect("<study>/alignment/{{population}}/{layer}/{{tile}}.npz", layer=plan.layers),
+        scores="<study>/alignment/{population}/{tile}.csv",
+    log:
+        "<study>/logs/align_units/{population}/{tile}.log",
+    benchmark:
+        "<study>/benchmarks/align_units/{population}/{tile}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        product_keys=plan.alignment_keys,
+        sides=plan.sides,
+        layers=plan.layers,
+        study=config["study"],
+    message:
+        "Matching the units of {wildcards.population} networks, tile {wildcards.tile}"
+    script:
+        "../scripts/align_units.py"
+
+
+rule run_controls:
+    input:
+        activations=plan.tile_activations,
+        records=plan.tile_records,
+    output:
+        "<study>/controls/{layer}/{tile}.csv",
+    log:
+        "<study>/logs/run_controls/{layer}/{tile}.log",
+    benchmark:
+        "<study>/benchmarks/run_controls/{layer}/{tile}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        key=plan.controls_key,
+        sides=plan.sides,
+        dump_keys=plan.tile_dump_keys,
+        shuffles=config["controls"]["shuffles"],
+        seed=plan.draw("controls"),
+        study=config["study"],
+    message:
+        "Running the controls of {wildcards.layer}, tile {wildcards.tile}"
+    script:
+        "../scripts/run_controls.py"
+
+
+rule collect_scores:
+    input:
+        alignments=collect(
+            "<study>/alignment/{population}/{tile}.csv",
+            population=plan.populations,
+            tile=plan.tiles,
+        ),
+        controls=collect("<study>/controls/{layer}/{tile}.csv", layer=plan.layers, tile=plan.tiles),
+    output:
+        scores=report(
+            "<study>/scores.csv",
+            caption="../report/scores.rst",
+            category="Tables",
+            labels={"table": "all scores"},
+        ),
+        summary=report(
+            "<study>/tables/summary.csv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"table": "spread over pairs"},
+        ),
+    log:
+        "<study>/logs/collect_scores.log",
+    benchmark:
+        "<study>/benchmarks/collect_scores.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("collect_scores"),
+    message:
+        "Collecting the scores"
+    script:
+        "../scripts/collect_scores.py"

@@ -1,0 +1,35 @@
+# Networks that differ in their seed, before and after training.
+
+
+rule train_network:
+    input:
+        dataset="<study>/data/dataset.json",
+        images=f"<study>/data/{plan.images_file}",
+        labels="<study>/data/labels.npy",
+        splits="<study>/data/splits.npz",
+    output:
+        weights=collect("<study>/networks/{{network}}/{population}.safetensors", population=plan.populations),
+        history="<study>/networks/{network}/history.csv",
+    log:
+        "<study>/logs/train_network/{network}.log",
+    benchmark:
+        "<study>/benchmarks/train_network/{network}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        key=plan.network_key,
+        data_key=plan.data_key,
+        seeds=plan.seeds,
+        architecture=config["architecture"],
+        training=plan.training,
+        checkpoints=plan.checkpoints,
+        label_noise_seed=plan.draw("label_noise"),
+        device=config["device"],
+    message:
+        "Training {wildcards.network}"
+    script:
+        "../scripts/train_network.py"

@@ -1,0 +1,18 @@
+"""Mean correlation of partners against depth, with the baselines and the published values."""
+
+import pandas as pd
+from job import logged
+
+from convergent.figures.matching import alignment_by_depth
+from convergent.figures.style import save
+from convergent.files import written_whole
+
+MEASURES = {"semi_match_mean": "semi-matching", "match_mean": "matching, one to one"}
+
+with logged(snakemake):
+    summary = pd.read_csv(snakemake.input.summary)
+    summary = summary[summary["measure"].isin(MEASURES)]
+    with written_whole(snakemake.output.table) as partial:
+        summary.to_csv(partial, index=False)
+    figure = alignment_by_depth(summary, pd.read_csv(snakemake.input.published), MEASURES)
+    save(figure, [snakemake.output.figure, snakemake.output.print])

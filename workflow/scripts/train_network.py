@@ -1,0 +1,47 @@
+"""Initialise one network, keep it as it is, train it, and keep it again."""
+
+from pathlib import Path
+
+from job import logged
+
+from convergent.datasets import open_dataset
+from convergent.models import build, save_weights
+from convergent.tables import write_table
+from convergent.training import device_named, train
+
+with logged(snakemake):
+    params = snakemake.params
+    data = open_dataset(Path(snakemake.input.dataset).parent, params.data_key)
+    device = device_named(params.device)
+    weights = {Path(path).stem: path for path in snakemake.output.weights}
+    network = build(
+        params.architecture["name"],
+        params.architecture["options"],
+        data.shape,
+        len(data.class_names),
+        params.seeds["initialisation"],
+    )
+
+    def keep(population: str, row: dict) -> None:
+        """Save the network as it is now."""
+        accuracy = f"{row['validation_accuracy']:.6f}"
+        metadata = {"key": params.key, "network": snakemake.wildcards.network, "validation_accuracy": accuracy}
+        save_weights(weights[population], network, metadata)
+
+    def on_epoch(row: dict, _network) -> None:
+        print(", ".join(f"{name} {value:.5g}" for name, value in row.items()))
+        for population, epoch in {"untrained": 0, **params.checkpoints}.items():
+            if row["epoch"] == epoch:
+                keep(population, row)
+
+    history = train(
+        network,
+        data,
+        order_seed=params.seeds["data_order"],
+        label_noise_seed=params.label_noise_seed,
+        device=device,
+        on_epoch=on_epoch,
+        **params.training,
+    )
+    keep("trained", history[-1])
+    write_table(snakemake.output.history, list(history[0]), history)
