@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convergent.controls import permuted_correlation, require_recovered, shuffled_moments
+from convergent.controls import permuted_correlation, require_recovered, shuffled_moments, sibling_correlation
 from convergent.errors import StudyError
 from convergent.statistics import stacked_moments
 
@@ -78,3 +78,13 @@ def test_blocks_make_no_difference_to_the_control(generator):
     between, planted, _ = permuted_correlation(x, generator)
     full = stacked_moments({"x": x}).correlation()
     np.testing.assert_allclose(between[:, planted], full, atol=1e-12)
+
+
+def test_siblings_are_the_other_units_of_the_same_network(generator):
+    x = generator.normal(size=(500, 6))
+    between, planted, _ = permuted_correlation(x, generator)
+    siblings = sibling_correlation(between, planted)
+    expected = np.corrcoef(x, rowvar=False)
+    np.fill_diagonal(expected, -1)
+    np.testing.assert_allclose(siblings, expected, atol=1e-12)
+    assert (siblings.argmax(axis=1) != np.arange(6)).all()

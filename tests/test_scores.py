@@ -9,8 +9,7 @@ from convergent.scores import MATCHING_MEASURES, matching_scores, summarise
 
 def scores_of(similarity, live=None):
     live = np.ones(len(similarity), dtype=bool) if live is None else live
-    live_other = similarity.any(axis=0)
-    return matching_scores(similarity, semi_match(similarity), bipartite_match(similarity), live, live_other)
+    return matching_scores(similarity, semi_match(similarity), bipartite_match(similarity), live)
 
 
 def test_identical_networks_match_perfectly(generator):
@@ -19,7 +18,6 @@ def test_identical_networks_match_perfectly(generator):
     assert scores == {
         "semi_match_mean": 1,
         "match_mean": 1,
-        "all_pairs_mean": pytest.approx((1 + 11 * 0.1) / 12),
         "match_overlap": 1,
         "mutual_best_share": 1,
         "share_below_half": 0,
@@ -32,7 +30,6 @@ def test_scores_of_a_matrix_worked_by_hand():
     scores = scores_of(np.array([[0.9, 0.2], [0.8, 0.4]]))
     assert scores["semi_match_mean"] == pytest.approx((0.9 + 0.8) / 2)
     assert scores["match_mean"] == pytest.approx((0.9 + 0.4) / 2)
-    assert scores["all_pairs_mean"] == pytest.approx((0.9 + 0.2 + 0.8 + 0.4) / 4)
     assert scores["match_overlap"] == 0.5
     assert scores["mutual_best_share"] == 0.5
     assert scores["share_below_half"] == 0

@@ -279,6 +279,36 @@ rule everything:
     assert planned(tmp_path, config=None)["convergent_train_network"] == 3
 
 
+def test_a_users_own_network_and_arrays(tmp_path):
+    """A module and two files in the working directory are enough; a change in either is seen."""
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n\n"
+        "def network(input_shape, classes, width):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(5 * 4, width), nn.ReLU(), nn.Linear(width, classes))\n"
+    )
+    generator = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    images = generator.normal(size=(200, 5, 4)).astype(np.float32) + 2 * labels[:, None, None]
+    np.savez(tmp_path / "mine.npz", images=images, labels=labels)
+    config = tmp_path / "mine.yaml"
+    config.write_text(
+        "study: mine\nnetworks: 2\n"
+        "dataset: {name: arrays, validation: 50, options: {images: mine.npz}}\n"
+        "architecture: {name: 'mine:network', options: {width: 6}}\n"
+        "training: {epochs: 3}\nactivations: {layers: ['2']}\ncontrols: {shuffles: 2}\n"
+    )
+    words = ("--snakefile", str(ROOT / "Snakefile"))
+    snakemake(tmp_path, *words, config=config)
+    scores = rows(tmp_path / "results/mine/scores.csv")
+    assert {row["layer"] for row in scores} == {"2"}
+    with open(tmp_path / "mine.py", "a") as module:
+        module.write("\nCHANGED = True\n")
+    plan = planned(tmp_path, *words, config=config)
+    assert (plan["train_network"], plan["fetch_data"]) == (2, 0)
+    np.savez(tmp_path / "mine.npz", images=images + 1, labels=labels)
+    assert planned(tmp_path, *words, config=config)["fetch_data"] == 1
+
+
 def test_tiles_give_the_scores_of_the_whole(finished, tmp_path):
     shutil.copytree(finished, tmp_path / "copy")
     folder = tmp_path / "copy"
@@ -294,3 +324,27 @@ def test_tiles_give_the_scores_of_the_whole(finished, tmp_path):
         }
 
     assert table(tiled) == pytest.approx(table(whole), abs=1e-9)
+
+
+def test_the_report_is_one_page_that_a_browser_shows(finished, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        assert not os.environ.get("BROWSER_REQUIRED"), "no browser, but one is required"
+        pytest.skip("needs chromium")
+    page = tmp_path / "report.html"
+    snakemake(finished, "--report", str(page))
+    quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    words = [browser, "--headless", "--no-sandbox", "--disable-gpu", *quiet, f"--user-data-dir={tmp_path / 'browser'}"]
+    shown = subprocess.run(
+        [*words, "--virtual-time-budget=8000", "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120
+    ).stdout
+    # What scripts have put on the page, not what the file merely carries for them.
+    visible = re.sub(r"<script.*?</script>", "", shown, flags=re.DOTALL)
+    assert "Do different neural networks learn the same representations?" in visible
+    assert "(study <em>reduced</em>)" in visible
+    for category in ("Alignment", "Networks", "Tables"):
+        assert category in visible
+    # Captions are rendered into the page, and nothing is fetched from elsewhere.
+    text = page.read_text()
+    assert "Correlation of each unit of the first network with its partner" in text
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=[\"']https?://", text)

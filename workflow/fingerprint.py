@@ -2,9 +2,10 @@
 
 import ast
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
-from convergent.files import digest
+from convergent.files import digest, file_digest
 
 WORKFLOW = Path(__file__).parent
 
@@ -25,6 +26,14 @@ def code(script: str) -> str:
             seen[name] = digest(ast.dump(without_docstrings(tree)))
             waiting += library_modules(tree)
     return digest(seen)
+
+
+@cache
+def users_code(architecture: str) -> str | None:
+    """Digest of the module that holds a user's own architecture, `package.module:function`; None for built-in ones."""
+    module, colon, _ = architecture.partition(":")
+    found = find_spec(module) if colon else None
+    return file_digest(found.origin) if found and found.has_location else None
 
 
 def library_modules(tree: ast.AST) -> list[Path]:

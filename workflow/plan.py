@@ -15,7 +15,7 @@ import numpy as np
 
 from convergent.datasets import images_file, input_files
 from convergent.files import digest
-from fingerprint import WORKFLOW, code
+from fingerprint import WORKFLOW, code, users_code
 
 TRAINED, UNTRAINED = "trained", "untrained"
 FIRST_TILE = "1-1"
@@ -94,8 +94,8 @@ class Plan:
     @cached_property
     def _network_keys(self) -> dict[str, str]:
         config = self.config
-        shared = [code("train_network"), self._data_key, self.training, self.populations]
-        shared += [config["architecture"], config["device"], self.draw("label_noise")]
+        shared = [code("train_network"), self._data_key, self.training, self.populations, config["device"]]
+        shared += [config["architecture"], users_code(config["architecture"]["name"]), self.draw("label_noise")]
         return {name: digest("network", shared, self.seeds(Names(network=name))) for name in self.networks}
 
     @cached_property

@@ -32,13 +32,13 @@ def align(similarity: np.ndarray, live_x: np.ndarray, live_y: np.ndarray) -> tup
     """
     match = bipartite_match(similarity)
     directions = (
-        (similarity, match, live_x, live_y),
-        (similarity.T, reversed_match(match, similarity.shape[1]), live_y, live_x),
+        (similarity, match, live_x),
+        (similarity.T, reversed_match(match, similarity.shape[1]), live_y),
     )
     alignments = []
-    for values, partners, live, live_other in directions:
+    for values, partners, live in directions:
         semi = semi_match(values)
-        alignments.append(Alignment(semi, partners, matching_scores(values, semi, partners, live, live_other)))
+        alignments.append(Alignment(semi, partners, matching_scores(values, semi, partners, live)))
     return tuple(alignments)
 
 

@@ -2,7 +2,8 @@
 
 `shuffled`: the images of each network are shuffled independently, so that no unit has a counterpart while every
 unit keeps its distribution (the negative control). `permuted`: a network against a copy of itself with its units in
-random order, which must give a correlation of 1 and the order back (the positive control).
+random order, which must give a correlation of 1 and the order back (the positive control). `siblings`: a network
+against itself, no unit being its own partner: how much units resemble each other without any second network.
 """
 
 from collections.abc import Iterator, Mapping
@@ -79,3 +80,14 @@ def require_recovered(between: np.ndarray, planted: np.ndarray, live: np.ndarray
             f"(correlation {found[wrong[0]]:.6f}); no score of this layer can be trusted."
         )
     return match
+
+
+def sibling_correlation(between: np.ndarray, planted: np.ndarray) -> np.ndarray:
+    """Correlation (units, units) of a network's units among themselves, in which no unit can be its own partner.
+
+    Args:
+        between, planted: of `permuted_correlation`.
+    """
+    within = between[:, planted]
+    np.fill_diagonal(within, -1.0)
+    return within

@@ -18,7 +18,6 @@ SUMMARY_COLUMNS = ("population", "layer", "measure", "pairs", "mean", "standard_
 MATCHING_MEASURES = {
     "semi_match_mean": "mean correlation of a's units with their best partners in b",
     "match_mean": "mean correlation under the one-to-one matching with the largest sum",
-    "all_pairs_mean": "mean correlation of a's units with all of b's, matched or not",
     "match_overlap": "share of a's units whose one-to-one partner is their best partner",
     "mutual_best_share": "share of a's units that are the best partner of their best partner",
     "share_below_half": "share of a's units whose best partner correlates below 0.5",
@@ -26,17 +25,15 @@ MATCHING_MEASURES = {
 }
 
 
-def matching_scores(
-    correlation: np.ndarray, semi: np.ndarray, match: np.ndarray, live: np.ndarray, live_other: np.ndarray
-) -> dict[str, float]:
+def matching_scores(correlation: np.ndarray, semi: np.ndarray, match: np.ndarray, live: np.ndarray) -> dict[str, float]:
     """The scores of `MATCHING_MEASURES` for one ordered pair of networks.
 
     Args:
         correlation: (units_a, units_b).
         semi: (units_a,) best partners, from `matching.semi_match`.
         match: (units_a,) one-to-one partners, -1 = unmatched, from `matching.bipartite_match`.
-        live, live_other: (units_a,), (units_b,) whether each unit varies at all. A dead unit has no feature that
-            could be found again, so means and shares are over live units; how many are dead is a score of its own.
+        live: (units_a,) whether each unit varies at all. A dead unit has no feature that could be found again, so
+            means and shares are over live units; how many are dead is a score of its own.
 
     Returns:
         measure -> value; NaN where no unit is live. Units of a wider network that stay unmatched enter no mean
@@ -49,7 +46,6 @@ def matching_scores(
     return {
         "semi_match_mean": float(best.mean()),
         "match_mean": float(values_of(correlation, match)[matched].mean()) if matched.any() else np.nan,
-        "all_pairs_mean": float(correlation[live][:, live_other].mean()) if live_other.any() else np.nan,
         "match_overlap": float((match == semi)[live].mean()),
         "mutual_best_share": float(mutual_best(correlation)[live].mean()),
         "share_below_half": float((best < 0.5).mean()),

@@ -8,6 +8,8 @@ from snakemake.exceptions import WorkflowError
 
 # The library beside this file, whichever version may be installed.
 sys.path.insert(0, str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent))
+# The user's own modules in the working directory, for architectures given as package.module:function.
+sys.path.append(os.getcwd())
 
 from configuration import ORIGIN, completed, require_own_place
 from convergent.errors import StudyError

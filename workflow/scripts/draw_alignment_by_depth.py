@@ -7,7 +7,11 @@ from convergent.figures.matching import alignment_by_depth
 from convergent.figures.style import save
 from convergent.files import written_whole
 
-MEASURES = {"semi_match_mean": "semi-matching", "match_mean": "matching, one to one"}
+MEASURES = {
+    "semi_match_mean": "semi-matching",
+    "match_mean": "matching, one to one",
+    "mutual_best_share": "mutual best partners (share)",
+}
 
 with logged(snakemake):
     summary = pd.read_csv(snakemake.input.summary)

@@ -1,6 +1,7 @@
 """What every script does first and last: find the library beside the workflow, write the log, speak to the user."""
 
 import logging
+import os
 import sys
 import time
 import traceback
@@ -10,6 +11,8 @@ from pathlib import Path
 
 # The library that stands beside this workflow, whichever version may be installed: the keys were made from it.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+# The user's own modules in the working directory, for architectures given as package.module:function.
+sys.path.append(os.getcwd())
 
 from convergent.errors import StudyError
 from convergent.files import load_arrays

@@ -5,7 +5,7 @@ from job import logged, sides
 
 from convergent.activations import open_layer
 from convergent.alignment import align
-from convergent.controls import permuted_correlation, require_recovered, shuffled_moments
+from convergent.controls import permuted_correlation, require_recovered, shuffled_moments, sibling_correlation
 from convergent.scores import DRAW_COLUMNS, score_rows
 from convergent.statistics import between, columns_of
 from convergent.tables import write_table
@@ -24,10 +24,12 @@ with logged(snakemake):
         for (a, b), correlation in between(x, y, moments.correlation()):
             for (first, second), found in zip(((a, b), (b, a)), align(correlation, live[a], live[b]), strict=True):
                 rows += score_rows(params.study, "shuffled", layer, first, second, found.scores, draw=draw)
-    # A network's own copy belongs to the tile on the diagonal, so that it is scored once.
+    # What a network has to do with itself belongs to the tile on the diagonal, so that it is scored once.
     for network, values in x.items() if y is None else ():
         correlation, planted, live = permuted_correlation(values, generator)
         require_recovered(correlation, planted, live)
-        found, _ = align(correlation, live, live[np.argsort(planted)])
-        rows += score_rows(params.study, "permuted", layer, network, network, found.scores, draw=1)
+        permuted, _ = align(correlation, live, live[np.argsort(planted)])
+        siblings, _ = align(sibling_correlation(correlation, planted), live, live)
+        for control, found in {"permuted": permuted, "siblings": siblings}.items():
+            rows += score_rows(params.study, control, layer, network, network, found.scores, draw=1)
     write_table(snakemake.output[0], DRAW_COLUMNS, rows)

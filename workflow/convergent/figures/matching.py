@@ -71,10 +71,10 @@ def alignment_by_depth(summary: pd.DataFrame, published: pd.DataFrame, measures:
     Args:
         summary: columns population, layer, measure, mean, minimum, maximum (over pairs of networks).
         published: columns layer, measure, value: Li et al. 2016.
-        measures: the two measures to draw, with their titles.
+        measures: the measures to draw, with their titles; the published ones among them are shown in the last panel.
     """
     layers = list(dict.fromkeys(summary["layer"]))
-    figure, axes = panels(len(measures) + 1, columns=3, width=3.4, height=3.3, sharey=True)
+    figure, axes = panels(len(measures) + 1, width=2.9, height=3.3, sharey=True)
     for axis, (measure, title) in zip(axes, measures.items(), strict=False):
         for population, look in looks(summary["population"]).items():
             rows = summary[(summary["measure"] == measure) & (summary["population"] == population)]
@@ -85,17 +85,18 @@ def alignment_by_depth(summary: pd.DataFrame, published: pd.DataFrame, measures:
         axis.set_xticks(range(len(layers)), layers, rotation=30)
     axis = axes[-1]
     depth = list(dict.fromkeys(published["layer"]))
-    for (measure, title), look in zip(measures.items(), ({"linestyle": "-"}, {"linestyle": "--"}), strict=True):
+    for (measure, title), style in zip(measures.items(), ("-", "--", ":"), strict=False):
         rows = published[published["measure"] == measure]
-        places = [depth.index(layer) for layer in rows["layer"]]
-        axis.plot(places, rows["value"], color=VERMILION, marker="D", markersize=4, label=title, **look)
-    axis.set(title="published: CaffeNet on ImageNet")
+        if len(rows):
+            places = [depth.index(layer) for layer in rows["layer"]]
+            axis.plot(places, rows["value"], color=VERMILION, marker="D", markersize=4, label=title, linestyle=style)
+    axis.set(title="published (CaffeNet, ImageNet)")
     axis.set_xticks(range(len(depth)), depth, rotation=30)
-    axes[0].set(ylabel="mean correlation with partner", ylim=(min(0.0, summary["minimum"].min()), 1.05))
+    axes[0].set(ylabel="mean correlation with partner, or share", ylim=(min(0.0, summary["minimum"].min()), 1.05))
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=len(labels))
     handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower right", ncols=2)
+    figure.legend(handles, labels, loc="outside lower right", ncols=len(labels))
     return figure
 
 

@@ -1,0 +1,104 @@
+"""Files are whole or absent, and a file of another run is recognised."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from convergent import files
+from convergent.errors import StudyError
+from convergent.tables import read_tables, write_table
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), files.written_whole(path) as partial:
+        partial.write_text("half of the n")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_writers_do_not_meet(tmp_path):
+    path = tmp_path / "a.npz"
+    with files.written_whole(path) as first, files.written_whole(path) as second:
+        assert first != second
+        assert first.suffix == ".npz"
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"
+
+
+def test_arrays_come_back_with_their_key(tmp_path, generator):
+    path = tmp_path / "a.npz"
+    content = {"between/net1/net2": generator.normal(size=(3, 4)), "names": np.array(["x", "y"])}
+    files.save_arrays(path, "k1", **content)
+    found = files.load_arrays(path, "k1")
+    assert found.keys() == content.keys()
+    np.testing.assert_array_equal(found["between/net1/net2"], content["between/net1/net2"])
+    with pytest.raises(StudyError, match=r"a\.npz was made by another run .* delete it"):
+        files.load_arrays(path, "k2")
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "empty"])
+def test_damage_is_told(tmp_path, generator, damage):
+    path = tmp_path / "a.npz"
+    files.save_arrays(path, "k", values=generator.normal(size=1000))
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 1
+    path.write_bytes({"truncate": content[:-200], "flip": content, "empty": b""}[damage])
+    with pytest.raises(StudyError, match=r"a\.npz cannot be read .* delete it"):
+        files.load_arrays(path, "k")
+
+
+def test_pickled_objects_are_never_loaded(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.array([{"run": "me"}], dtype=object), allow_pickle=True)
+    with pytest.raises(StudyError, match="cannot be read"):
+        files.open_array(path)
+    archive = tmp_path / "a.npz"
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([{}], dtype=object), allow_pickle=True)
+    with zipfile.ZipFile(archive, "w") as handle:
+        handle.writestr("values.npy", buffer.getvalue())
+    with pytest.raises(StudyError, match="cannot be read"):
+        files.load_arrays(archive)
+
+
+def test_an_absent_file_is_told(tmp_path):
+    for load in (files.load_arrays, files.load_json, files.open_array):
+        with pytest.raises(StudyError, match="does not exist"):
+            load(tmp_path / "absent")
+
+
+def test_a_digest_tells_values_types_and_shapes_apart(generator):
+    values = generator.normal(size=6)
+    digests = {
+        files.digest(values),
+        files.digest(values.reshape(2, 3)),
+        files.digest(values.astype(np.float32)),
+        files.digest(values + 1),
+        files.digest("a", "b"),
+        files.digest("ab"),
+        files.digest(["a", "b"]),
+    }
+    assert len(digests) == 7
+    assert files.digest({"a": 1, "b": 2}) == files.digest({"b": 2, "a": 1})
+
+
+def test_tables_keep_every_digit(tmp_path, generator):
+    values = generator.normal(size=5)
+    for number, value in enumerate(values):
+        write_table(tmp_path / f"{number}.csv", ("who", "value"), [{"who": "a, b", "value": value}])
+    found = read_tables(tmp_path / f"{number}.csv" for number in range(5))
+    assert [float(row["value"]) for row in found] == list(values)
+    assert found[0]["who"] == "a, b"
+
+
+def test_a_table_without_rows_has_its_header(tmp_path):
+    write_table(tmp_path / "a.csv", ("x", "y"), [])
+    assert (tmp_path / "a.csv").read_text() == "x,y\n"
+    assert read_tables([tmp_path / "a.csv"]) == []

@@ -1,0 +1,100 @@
+"""Names, seeds and keys of a study; the pins of its two environments."""
+
+import re
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+import yaml
+
+import fingerprint
+from configuration import completed
+from plan import Names, Plan
+
+ROOT = Path(__file__).parents[1]
+
+
+def planned(**changes):
+    return Plan(completed({"study": "mine", **changes}))
+
+
+@pytest.mark.parametrize(("networks", "size"), [(4, None), (7, 2), (6, 3), (5, 5), (3, 100)])
+def test_tiles_cover_every_pair_once(networks, size):
+    plan = planned(networks=networks, networks_per_tile=size)
+    found = []
+    for tile in plan.tiles:
+        rows, columns = plan.sides(Names(tile=tile))
+        found += combinations(rows, 2) if columns is None else [(a, b) for a in rows for b in columns]
+    assert sorted(found) == sorted(combinations(plan.networks, 2))
+
+
+def test_seeds_differ_in_what_the_config_varies():
+    def seeds(**changes):
+        plan = planned(**changes)
+        return [plan.seeds(Names(network=name)) for name in plan.networks]
+
+    def different(draw, vary):
+        return len({seed[draw] for seed in seeds(vary=vary)})
+
+    assert (different("initialisation", "both"), different("data_order", "both")) == (4, 4)
+    assert (different("initialisation", "initialisation"), different("data_order", "initialisation")) == (4, 1)
+    assert (different("initialisation", "data_order"), different("data_order", "data_order")) == (1, 4)
+    assert seeds(seed=2) != seeds()
+    assert seeds(networks=6)[:4] == seeds()
+
+
+def test_a_key_follows_what_its_product_is_made_from():
+    place = Names(network="net2", population="trained", layer="conv3", tile="1-1")
+    base = planned()
+    stages = ("data_key", "network_key", "dump_key", "statistics_key", "controls_key")
+
+    def moved(**changes):
+        plan = planned(**changes)
+        return [stage for stage in stages if getattr(plan, stage)(place) != getattr(base, stage)(place)]
+
+    assert moved() == []
+    assert moved(study="other") == []
+    assert moved(training={"accuracy_floor": 0.7}) == []
+    assert moved(controls={"shuffles": 5}) == ["controls_key"]
+    assert moved(activations={"positions": "mean"}) == ["dump_key", "statistics_key", "controls_key"]
+    assert moved(training={"epochs": 31}) == ["network_key", "dump_key", "statistics_key", "controls_key"]
+    assert moved(seed=9) == list(stages)
+    assert moved(networks=5) == ["statistics_key", "controls_key"]
+
+
+def test_the_code_of_a_stage_is_its_script_and_what_that_imports(tmp_path, monkeypatch):
+    package = tmp_path / "convergent" / "figures"
+    package.mkdir(parents=True)
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "convergent" / "__init__.py").write_text("")
+    (package / "__init__.py").write_text("")
+    (package / "style.py").write_text("from convergent import colours\n")
+    (tmp_path / "convergent" / "colours.py").write_text("RED = 1\n")
+    (tmp_path / "convergent" / "unused.py").write_text("X = 1\n")
+    (tmp_path / "scripts" / "draw.py").write_text("def late():\n    from convergent.figures.style import save\n")
+    monkeypatch.setattr(fingerprint, "WORKFLOW", tmp_path)
+
+    def code():
+        fingerprint.code.cache_clear()
+        return fingerprint.code("draw")
+
+    try:
+        before = code()
+        (tmp_path / "convergent" / "unused.py").write_text("X = 2\n")
+        (tmp_path / "convergent" / "colours.py").write_text('"""Words."""\n\nRED = 1  # more words\n')
+        assert code() == before
+        (tmp_path / "convergent" / "colours.py").write_text("RED = 2\n")
+        assert code() != before
+    finally:
+        fingerprint.code.cache_clear()
+
+
+def test_both_environments_have_the_same_pins():
+    pins = [line for line in (ROOT / "envs/requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", pin) for pin in pins), "only names and versions"
+    environment = yaml.safe_load((ROOT / "envs/environment.yaml").read_text())
+    conda = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    assert set(conda) <= set(pins)
+    for package in ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib"):
+        assert any(pin.startswith(f"{package}==") for pin in conda)
+    assert {"snakemake==9.27.1", "torch==2.13.0", "torchvision==0.28.0"} <= set(pins)
