@@ -124,6 +124,11 @@ def test_a_mistake_is_one_sentence(path, value, sentence):
     assert str(caught.value).startswith("config key `")
 
 
+def test_the_readmes_study_is_one():
+    text = (ROOT / "README.md").read_text()
+    completed(yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]))
+
+
 def test_a_missing_study_name_is_told():
     with pytest.raises(StudyError, match=r"`study` is missing"):
         completed({"networks": 3})
@@ -131,7 +136,7 @@ def test_a_missing_study_name_is_told():
 
 def test_more_positions_than_a_layer_has_are_refused():
     config = changed("activations.positions", "sample")
-    with pytest.raises(StudyError, match="positions_per_image is 17"):
+    with pytest.raises(StudyError, match=r"layer `conv\d`: positions_per_image is 17"):
         completed(changed("activations.positions_per_image", 17, config))
 
 

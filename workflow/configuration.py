@@ -178,8 +178,8 @@ def check_positions(activations: dict, layers: dict[str, tuple | None]) -> None:
             )
         # Maps are (channels, height, width), tokens (number, units), neurons (units,).
         places = {3: shape[1:], 2: shape[:1]}.get(len(shape), ())
-        with naming("activations"):
-            if places:
+        if places:
+            with naming(f"activations.layers`, layer `{layer}"):
                 choose_positions(choice, places, np.arange(1), wanted, seed=0)
 
 
