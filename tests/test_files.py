@@ -21,14 +21,24 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_two_writers_do_not_meet(tmp_path):
-    path = tmp_path / "a.npz"
-    with files.written_whole(path) as first, files.written_whole(path) as second:
-        assert first != second
-        assert first.suffix == ".npz"
+def test_a_later_writer_wins_and_clears_up(tmp_path):
+    """The first writer stands for a job that outlived its workflow."""
+    path = tmp_path / "layer1.npz"
+    with pytest.raises(FileNotFoundError), files.written_whole(path) as first:
         first.write_text("first")
-        second.write_text("second")
-    assert path.read_text() == "first"
+        with files.written_whole(path) as second:
+            second.write_text("second")
+    assert path.read_text() == "second"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_with_similar_names_are_left_alone(tmp_path):
+    with files.written_whole(tmp_path / "layer1.0.npy") as inner:
+        inner.write_text("inner")
+        with files.written_whole(tmp_path / "layer1.npy") as outer:
+            outer.write_text("outer")
+            assert (inner.suffix, outer.suffix) == (".npy", ".npy")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["layer1.0.npy", "layer1.npy"]
 
 
 def test_arrays_come_back_with_their_key(tmp_path, generator):

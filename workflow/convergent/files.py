@@ -11,6 +11,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -21,9 +22,15 @@ from convergent.errors import StudyError
 
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path`; rename it to `path` when the block ends without an error."""
+    """Yield a temporary path in the folder of `path`; rename it to `path` when the block ends without an error.
+
+    What an earlier writer of the same file left unfinished is removed. If that writer is still at work, because its
+    workflow was killed without it, it fails when it comes to rename.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for unfinished in path.parent.glob(f".{escape(path.stem)}.{'[0-9a-f]' * 12}{escape(path.suffix)}"):
+        unfinished.unlink(missing_ok=True)
     # The suffix stays last: some writers choose the format by it.
     partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
