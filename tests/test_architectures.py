@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from convergent.architectures import ARCHITECTURES, check_layers, layer_shapes
+from convergent.architectures import ARCHITECTURES
 from convergent.errors import StudyError
+from convergent.layers import check_layers, layer_shapes
 from convergent.models import build, load_weights, save_weights, standardised
 
 SMALL = {
@@ -181,14 +182,14 @@ def test_mistakes_are_told(name, options, words):
 
 
 def test_unknown_layer_is_told_with_the_nearest():
-    assert check_layers("caffenet", SMALL, (1, 8, 8), 10, ["conv1", "fc6"]) == {
+    assert check_layers("caffenet", layer_shapes("caffenet", SMALL, (1, 8, 8), 10), ["conv1", "fc6"]) == {
         "conv1": (4, 8, 8),
         "fc6": (12,),
     }
     with pytest.raises(StudyError, match=r"'conv6' \(did you mean 'conv\d'\?\).*conv1, pool1, norm1"):
-        check_layers("caffenet", SMALL, (1, 8, 8), 10, ["conv6"])
+        check_layers("caffenet", layer_shapes("caffenet", SMALL, (1, 8, 8), 10), ["conv6"])
     with pytest.raises(StudyError, match=r"layer1\.0\.conv.*\.\.\. \(\d\d in all\)"):
-        check_layers("resnet18", {}, (3, 32, 32), 10, ["layer1.0.conv"])
+        check_layers("resnet18", layer_shapes("resnet18", {}, (3, 32, 32), 10), ["layer1.0.conv"])
 
 
 def test_users_function(tmp_path, monkeypatch):
@@ -215,8 +216,8 @@ def test_users_function(tmp_path, monkeypatch):
 
 def test_reading_the_configuration_needs_no_torch():
     code = (
-        "import sys; from convergent.architectures import check_layers; import convergent.activations;"
-        "check_layers('caffenet', {}, (3, 227, 227), 1000, ['conv1', 'fc7']);"
+        "import sys; from convergent.layers import layer_shapes; import convergent.activations;"
+        "layer_shapes('caffenet', {}, (3, 227, 227), 1000);"
         "assert 'torch' not in sys.modules"
     )
     folder = Path(__file__).parents[1] / "workflow"

@@ -15,9 +15,10 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from convergent import architectures, datasets
+from convergent import datasets
 from convergent.activations import choose_positions
 from convergent.errors import StudyError, did_you_mean
+from convergent.layers import check_layers, layer_shapes
 
 SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"
 ORIGIN = "# Made from "  # how a recorded configuration names the file that it was made from
@@ -143,12 +144,10 @@ def check_meaning(config: dict) -> None:
     if probe < 2:
         raise StudyError(f"config key `dataset.probe` leaves {probe} image to compare networks on: use at least 2.")
     with naming("architecture"):
-        architectures.layer_shapes(architecture["name"], architecture["options"], shape, classes)
+        shapes = layer_shapes(architecture["name"], architecture["options"], shape, classes)
     activations, training = config["activations"], config["training"]
     with naming("activations.layers"):
-        layers = architectures.check_layers(
-            architecture["name"], architecture["options"], shape, classes, activations["layers"]
-        )
+        layers = check_layers(architecture["name"], shapes, activations["layers"])
     check_positions(activations, layers)
     if training["random_crop"] and datasets.images_file(name) != "images.csv":
         raise StudyError(

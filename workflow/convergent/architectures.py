@@ -5,12 +5,12 @@ groups. A convolution or pooling of kernel k, stride s and padding p maps length
 """
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from math import prod
 from typing import ClassVar
 
-from convergent.errors import StudyError, abbreviated, did_you_mean
+from convergent.errors import StudyError, did_you_mean
 
 # This module imports no torch: the workflow reads it before any job starts.
 
@@ -245,43 +245,6 @@ def users_function(name: str) -> Callable:
         near = did_you_mean(function_name, vars(module))
         raise StudyError(f"architecture {name}: module {module_name} has no function {function_name!r}{near}.")
     return function
-
-
-def layer_shapes(name: str, options: dict, input_shape: Shape, classes: int) -> dict[str, Shape | None]:
-    """Layers that can be recorded, in the order of computation, with the shape of their output for one image.
-
-    For caffenet and mlp this is arithmetic. Other networks are built without memory for their weights where
-    that works; every module path is a layer, and None stands for a module that is not called or returns no
-    tensor.
-
-    Raises:
-        StudyError: an unknown name or option, or images that the architecture cannot take.
-    """
-    if not is_users(name):
-        chosen = settings(name, options)
-        if isinstance(chosen, CaffeNet | MLP):
-            return chosen.shapes(tuple(input_shape), classes)
-    from convergent.models import module_shapes  # torch is imported only where it is needed
-
-    return module_shapes(name, options, tuple(input_shape), classes)
-
-
-def check_layers(
-    name: str, options: dict, input_shape: Shape, classes: int, layers: Iterable[str]
-) -> dict[str, Shape | None]:
-    """The shapes of `layers`.
-
-    Raises:
-        StudyError: a layer that the architecture does not have, with the nearest name and the allowed ones.
-    """
-    allowed = layer_shapes(name, options, input_shape, classes)
-    for layer in layers:
-        if layer not in allowed:
-            raise StudyError(
-                f"architecture {name} has no layer {layer!r}{did_you_mean(layer, allowed)}: "
-                f"its layers are {abbreviated(allowed)}."
-            )
-    return {layer: allowed[layer] for layer in layers}
 
 
 def reduced(

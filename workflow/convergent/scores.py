@@ -33,7 +33,8 @@ def matching_scores(correlation: np.ndarray, semi: np.ndarray, match: np.ndarray
         semi: (units_a,) best partners, from `matching.semi_match`.
         match: (units_a,) one-to-one partners, -1 = unmatched, from `matching.bipartite_match`.
         live: (units_a,) whether each unit varies at all. A dead unit has no feature that could be found again, so
-            means and shares are over live units; how many are dead is a score of its own.
+            means and shares are over live units; how many are dead is a score of its own. A dead partner counts
+            as a correlation of 0.
 
     Returns:
         measure -> value; NaN where no unit is live. Units of a wider network that stay unmatched enter no mean
