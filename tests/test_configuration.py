@@ -49,7 +49,7 @@ def test_the_users_own_dictionary_stays_as_it_is():
 
 def test_choosing_another_architecture_leaves_nothing_of_the_default_one():
     config = completed({"study": "mine", "architecture": {"name": "mlp"}, "activations": {"layers": ["fc1"]}})
-    assert config["architecture"]["options"] == {}
+    assert config["architecture"]["options"] == {"activation": "relu", "dropout": 0.0, "widths": [128, 128]}
 
 
 def test_every_key_is_described_and_has_a_default():
@@ -111,6 +111,19 @@ def test_ready_made_studies_pass_the_schema(file):
         ("activations.positions", "sample", r"positions_per_image` is `null` while .* sample: give a number"),
         ("training.checkpoints", [999], r"`training.checkpoints` names epoch 999"),
         ("training.random_crop", True, r"`training.random_crop` is `true`, but the images of digits have no margin"),
+        ("training.shift", 8, r"`training.shift` is `8`, but the images have 8 x 8 pixels"),
+        ("training.warmup_epochs", 31, r"`training.warmup_epochs` is `31`, but training ends after epoch 30"),
+        ("training.checkpoints", [1.5], r"`training.checkpoints.0` is `1.5`, but must be a whole number"),
+        ("architecture.options.dense", [10**12, 5], r"`architecture`: option 'dense'"),
+        ("downloads", "", r"`downloads` is empty"),
+        (
+            "dataset",
+            {"name": "image_folder", "options": {"path": 3}},
+            r"`dataset`: the option 'path' .* must be a path",
+        ),
+        ("dataset", {"name": "dead_leaves", "options": {"size": "a"}}, r"'size' .* must be a whole number"),
+        ("dataset", {"name": "dead_leaves", "options": {"seed": -1}}, r"'seed' .* must not be negative"),
+        ("study", "a\n", r"`study` is"),
         ("study", "a/b", r"`study` is `a/b`, but may hold only letters"),
         ("study", "../up", r"`study` is"),
         ("study", "", r"`study` is"),
@@ -136,8 +149,26 @@ def test_a_missing_study_name_is_told():
 
 def test_more_positions_than_a_layer_has_are_refused():
     config = changed("activations.positions", "sample")
-    with pytest.raises(StudyError, match=r"layer `conv\d`: positions_per_image is 17"):
+    with pytest.raises(StudyError, match=r"layer conv\d: positions_per_image is 17"):
         completed(changed("activations.positions_per_image", 17, config))
+
+
+def test_a_module_that_is_called_twice_is_refused_before_any_job():
+    config = changed("architecture", {"name": "resnet18"})
+    with pytest.raises(StudyError, match=r"`activations.layers` names layer1.0.relu, which does not give exactly one"):
+        completed(changed("activations.layers", ["layer1.0.relu"], config))
+
+
+def test_the_order_of_keys_means_nothing():
+    backwards = {name: DEFAULT[name] for name in reversed(DEFAULT)}
+    backwards["training"] = {name: DEFAULT["training"][name] for name in reversed(DEFAULT["training"])}
+    assert repr(completed(backwards)) == repr(completed(DEFAULT))
+
+
+def test_results_need_a_folder(tmp_path):
+    (tmp_path / "results").write_text("")
+    with pytest.raises(StudyError, match="results is a file"):
+        require_own_place(str(tmp_path / "results" / "mine"), "mine", None)
 
 
 def test_whole_numbers_may_be_written_with_a_point():

@@ -3,13 +3,24 @@
 import numpy as np
 import pytest
 
+from convergent.errors import StudyError
 from convergent.matching import bipartite_match, semi_match
-from convergent.scores import MATCHING_MEASURES, matching_scores, summarise
+from convergent.scores import (
+    COLUMNS,
+    MATCHING_MEASURES,
+    fragment,
+    matching_scores,
+    mean_over_draws,
+    require_accuracy,
+    require_epochs,
+    require_fragment,
+    score_rows,
+    summarise,
+)
 
 
-def scores_of(similarity, live=None):
-    live = np.ones(len(similarity), dtype=bool) if live is None else live
-    return matching_scores(similarity, semi_match(similarity), bipartite_match(similarity), live)
+def scores_of(similarity, dead=0):
+    return matching_scores(similarity, semi_match(similarity), bipartite_match(similarity), dead)
 
 
 def test_identical_networks_match_perfectly(generator):
@@ -35,15 +46,12 @@ def test_scores_of_a_matrix_worked_by_hand():
     assert scores["share_below_half"] == 0
 
 
-def test_dead_units_are_counted_and_enter_no_mean():
-    similarity = np.diag([1.0, 0.0, 1.0])
-    scores = scores_of(similarity, np.array([True, False, True]))
-    assert scores["match_mean"] == scores["semi_match_mean"] == scores["match_overlap"] == 1
-    assert scores["dead_units"] == 1
+def test_half_is_not_below_half():
+    assert scores_of(np.array([[0.5, 0.0], [0.0, 0.49]]))["share_below_half"] == 0.5
 
 
-def test_a_layer_without_a_live_unit_has_no_scores():
-    scores = scores_of(np.zeros((3, 3)), np.zeros(3, dtype=bool))
+def test_without_live_units_there_are_no_scores():
+    scores = matching_scores(None, None, None, 3)
     assert scores["dead_units"] == 3
     assert all(np.isnan(scores[measure]) for measure in MATCHING_MEASURES if measure != "dead_units")
 
@@ -65,3 +73,49 @@ def test_the_summary_is_the_spread_over_pairs():
     assert first["mean"] == pytest.approx(0.7)
     assert first["standard_deviation"] == pytest.approx(0.2)
     assert (second["pairs"], second["standard_deviation"]) == (1, 0)
+
+
+def test_undefined_scores_leave_the_summary_of_the_others_alone():
+    def summary(values):
+        rows = [{"population": "trained", "layer": "fc6", "measure": "match_mean", "value": value} for value in values]
+        return summarise(rows)[0]
+
+    for values in ((0.5, np.nan, 0.3), (np.nan, 0.3, 0.5)):
+        found = summary(values)
+        assert (found["pairs"], found["minimum"], found["maximum"]) == (2, 0.3, 0.5)
+        assert found["mean"] == pytest.approx(0.4)
+    assert summary((np.nan, np.nan))["pairs"] == 0
+    assert np.isnan(summary((np.nan, np.nan))["mean"])
+
+
+def test_draws_are_averaged_pair_by_pair():
+    def row(network_b, draw, value):
+        scores = {"match_mean": value}
+        return score_rows("s", "shuffled", "conv1", "net1", network_b, scores, draw=draw, key="k")[0]
+
+    rows = mean_over_draws([row("net2", 1, 0.1), row("net3", 1, 0.7), row("net2", 2, 0.4), row("net3", 2, 0.9)])
+    assert [set(row) for row in rows] == [set(COLUMNS)] * 2
+    assert {row["network_b"]: row["value"] for row in rows} == pytest.approx({"net2": 0.25, "net3": 0.8})
+
+
+def test_rows_of_another_run_are_refused():
+    require_fragment("a.csv", fragment([{"key": "right"}]), ["other", "right"])
+    with pytest.raises(StudyError, match=r"a\.csv was made by another run"):
+        require_fragment("a.csv", fragment([{"key": "right"}, {"key": "wrong"}]), ["right"])
+
+
+def test_lost_rows_are_noticed():
+    rows = fragment([{"key": "k", "value": value} for value in range(4)])
+    require_fragment("a.csv", rows, ["k"])
+    with pytest.raises(StudyError, match=r"a\.csv has lost some of its rows"):
+        require_fragment("a.csv", rows[:-1], ["k"])
+    with pytest.raises(StudyError, match="does not tell of every epoch"):
+        require_epochs("history.csv", ["0", "1", "2"], 3)
+    require_epochs("history.csv", ["0", "1", "2", "3"], 3)
+
+
+def test_the_floor_is_a_floor():
+    require_accuracy("net1", 0.9, 0.9)
+    for accuracy in (0.899, np.nan):
+        with pytest.raises(StudyError, match="net1 ended with a validation accuracy"):
+            require_accuracy("net1", accuracy, 0.9)

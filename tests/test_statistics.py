@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convergent import statistics
 from convergent.errors import StudyError
-from convergent.statistics import Moments, correlation, stacked_moments, tile_statistics
+from convergent.statistics import Moments, correlation, pair_moments, tile_statistics
 
 
 def rectified(generator, samples, units):
@@ -29,7 +30,7 @@ def test_correlation_ignores_scale_and_offset_and_keeps_sign(generator):
 def test_streaming_equals_in_memory(samples, rows_per_block, seed):
     generator = np.random.default_rng(seed)
     x, y = rectified(generator, samples, 3), rectified(generator, samples, 4)
-    streamed = stacked_moments({"a": x}, {"b": y}, rows_per_block=rows_per_block)
+    streamed = pair_moments({"a": x}, {"b": y}, rows_per_block=rows_per_block)["a", "b"]
     whole = Moments.start(x, y)
     for one, other in zip(streamed, whole, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-9)
@@ -47,7 +48,7 @@ def test_moments_do_not_change_under_update(generator):
 
 def test_means_and_deviations_are_numpys(generator):
     x, y = rectified(generator, 400, 3), 1e4 + generator.normal(size=(400, 6))
-    moments = stacked_moments({"a": x}, {"b": y}, rows_per_block=64)
+    moments = pair_moments({"a": x}, {"b": y}, rows_per_block=64)["a", "b"]
     for ours, values in zip(moments.mean(), (x, y), strict=True):
         np.testing.assert_allclose(ours, values.mean(axis=0, dtype=np.float64), rtol=1e-12)
     for ours, values in zip(moments.standard_deviation(), (x, y), strict=True):
@@ -64,7 +65,7 @@ def test_a_large_mean_costs_no_precision(generator):
 def test_dead_units_correlate_with_nothing(generator, constant):
     x = generator.normal(size=(101, 4))
     x[:, 2] = constant
-    result = stacked_moments({"a": x}, rows_per_block=13)
+    result = pair_moments({"a": x}, rows_per_block=13)["a", "a"]
     assert result.standard_deviation()[0][2] == 0
     assert not result.correlation()[2].any()
     assert not result.correlation()[:, 2].any()
@@ -97,11 +98,32 @@ def test_tiles_give_the_numbers_of_the_whole(generator):
         np.testing.assert_allclose(tiles[name], values, atol=1e-12, err_msg=name)
 
 
-def test_reading_rows_in_another_order_is_reordering_the_samples(generator):
-    a, b = rectified(generator, 50, 3), rectified(generator, 50, 4)
-    order = {"a": np.arange(50), "b": generator.permutation(50)}
-    moments = stacked_moments({"a": a, "b": b}, rows_x=order, rows_per_block=7)
-    np.testing.assert_allclose(moments.correlation()[:3, 3:], correlation(a, b[order["b"]]), atol=1e-12)
+@pytest.mark.parametrize("per_image", [1, 4])
+def test_reading_images_in_another_order_is_reordering_the_samples(generator, per_image):
+    a, b = rectified(generator, 60, 3), rectified(generator, 60, 4)
+    order = generator.permutation(60 // per_image)
+    moments = pair_moments({"a": a, "b": b}, order={"b": order}, rows_per_block=7)["a", "b"]
+    shuffled = b.reshape(-1, per_image, 4)[order].reshape(60, 4)
+    np.testing.assert_allclose(moments.correlation(), correlation(a, shuffled), atol=1e-12)
+
+
+def test_pairs_are_those_asked_for(generator):
+    networks = {name: rectified(generator, 10, 2) for name in "abc"}
+    assert list(pair_moments(networks, within=False)) == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert set(pair_moments(networks)) == {("a", "a"), ("b", "b"), ("c", "c"), ("a", "b"), ("a", "c"), ("b", "c")}
+    assert list(pair_moments({"a": networks["a"]}, {"c": networks["c"]})) == [("a", "c")]
+
+
+def test_very_wide_layers_take_another_product_with_the_same_result(generator, monkeypatch):
+    x = rectified(generator, 50, 6)
+    expected = Moments.start(x).correlation()
+    monkeypatch.setattr(statistics, "WIDEST_TRIANGLE", 4)
+    np.testing.assert_allclose(Moments.start(x).correlation(), expected, atol=1e-14)
+
+
+def test_correlations_stay_between_minus_one_and_one(generator):
+    x = generator.normal(size=(7, 200)) * 10.0 ** generator.integers(-8, 8, 200)
+    assert np.abs(correlation(x, np.hstack([x, -x]))).max() <= 1
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -109,7 +131,7 @@ def test_a_value_that_is_no_number_is_named(generator, bad):
     a, b = rectified(generator, 50, 3), rectified(generator, 50, 4)
     b[41, 2] = bad
     with pytest.raises(StudyError, match="unit 2 of net2"):
-        stacked_moments({"net1": a, "net2": b}, rows_per_block=10)
+        pair_moments({"net1": a, "net2": b}, rows_per_block=10)
 
 
 def test_unequal_numbers_of_samples_are_refused(generator):

@@ -17,6 +17,7 @@ from jsonschema.exceptions import ValidationError
 
 from convergent import datasets
 from convergent.activations import choose_positions
+from convergent.architectures import complete_options
 from convergent.errors import StudyError, did_you_mean
 from convergent.layers import check_layers, layer_shapes
 
@@ -55,6 +56,12 @@ def completed(config: dict, thorough: bool = True) -> dict:
     faults = Draft202012Validator(rules).iter_errors(config)
     if fault := min(faults, key=lambda fault: (len(fault.path), str(fault.path)), default=None):
         raise StudyError(sentence(fault))
+    config = in_order(config, rules)
+    dataset, architecture = config["dataset"], config["architecture"]
+    with naming("dataset"):
+        dataset["options"] = datasets.complete_options(dataset["name"], dataset["options"])
+    with naming("architecture"):
+        architecture["options"] = complete_options(architecture["name"], architecture["options"])
     if thorough:
         check_meaning(config)
     return config
@@ -67,10 +74,26 @@ def fill(values: object, rules: dict) -> None:
     for name, rule in rules.get("properties", {}).items():
         if name not in values and "default" in rule:
             values[name] = copy.deepcopy(rule["default"])
-        value = values.get(name)
-        if isinstance(value, float) and value.is_integer() and "integer" in one_or_many(rule.get("type", [])):
-            values[name] = int(value)
-        fill(value, rule)
+        if name in values:
+            value = values[name]
+            items = rule.get("items", {})
+            values[name] = [whole(item, items) for item in value] if isinstance(value, list) else whole(value, rule)
+            fill(value, rule)
+
+
+def whole(value: object, rule: dict) -> object:
+    """A whole number written as 4.0 as an integer, where the schema asks for one; anything else as it is."""
+    asked = "integer" in one_or_many(rule.get("type", []))
+    return int(value) if asked and isinstance(value, float) and value.is_integer() else value
+
+
+def in_order(values: object, rules: dict) -> object:
+    """The same values with their keys in the schema's order (others sorted), so that equal configs look equal."""
+    if not isinstance(values, dict):
+        return values
+    known = rules.get("properties", {})
+    names = [*(name for name in known if name in values), *sorted(set(values) - set(known))]
+    return {name: in_order(values[name], known.get(name, {})) for name in names}
 
 
 def numbers(values: object, path: str = "") -> Iterator[tuple[str, float]]:
@@ -101,8 +124,10 @@ def sentence(fault: ValidationError) -> str:
         case "type":
             kinds = " or ".join(TYPES[kind] for kind in one_or_many(limit))
             hint = ""
-            if isinstance(found, str) and {"number", "integer"} & set(one_or_many(limit)):
+            if isinstance(found, str) and "number" in one_or_many(limit):
                 hint = " (write it without quotes, and with a decimal point before an exponent: 1.0e-3)"
+            elif isinstance(found, str) and "integer" in one_or_many(limit):
+                hint = " (write it without quotes)"
             return f"{key} is {shown(found)}, but must be {kinds}{hint}."
         case "enum":
             return f"{key} is {shown(found)}{did_you_mean(found, limit)}: allowed are {', '.join(limit)}."
@@ -110,6 +135,8 @@ def sentence(fault: ValidationError) -> str:
             return f"{key} is {shown(found)}, but must be {BOUNDS[fault.validator]} {limit}."
         case "pattern":
             return f"{key} is {shown(found)}, but may hold only {fault.schema['allowed']}."
+        case "minLength":
+            return f"{key} is empty: give it a value."
         case "minItems" | "maxItems":
             amount = "at least" if fault.validator == "minItems" else "at most"
             return f"{key} has {len(found)} entries, but must have {amount} {limit}."
@@ -122,7 +149,7 @@ def sentence(fault: ValidationError) -> str:
 
 def shown(value: object) -> str:
     """A value as a config file would show it, shortened."""
-    text = yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip()
+    text = " ".join(yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").split())
     return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
 
 
@@ -149,6 +176,16 @@ def check_meaning(config: dict) -> None:
     with naming("activations.layers"):
         layers = check_layers(architecture["name"], shapes, activations["layers"])
     check_positions(activations, layers)
+    if training["shift"] >= min(shape[1:]):
+        raise StudyError(
+            f"config key `training.shift` is `{training['shift']}`, but the images have {shape[1]} x {shape[2]} "
+            "pixels: choose a smaller shift."
+        )
+    if training["warmup_epochs"] > training["epochs"]:
+        raise StudyError(
+            f"config key `training.warmup_epochs` is `{training['warmup_epochs']}`, but training ends after epoch "
+            f"{training['epochs']}: choose fewer."
+        )
     if training["random_crop"] and datasets.images_file(name) != "images.csv":
         raise StudyError(
             f"config key `training.random_crop` is `true`, but the images of {name} have no margin to crop from: "
@@ -173,22 +210,23 @@ def check_positions(activations: dict, layers: dict[str, tuple | None]) -> None:
     for layer, shape in layers.items():
         if shape is None:
             raise StudyError(
-                f"config key `activations.layers` names {layer}, which gives no tensor of its own: name another module."
+                f"config key `activations.layers` names {layer}, which does not give exactly one tensor in each pass "
+                "(it is not called, called several times, or gives something else): name the module around it."
             )
         # Maps are (channels, height, width), tokens (number, units), neurons (units,).
         places = {3: shape[1:], 2: shape[:1]}.get(len(shape), ())
         if places:
-            with naming(f"activations.layers`, layer `{layer}"):
+            with naming("activations", f"layer {layer}: "):
                 choose_positions(choice, places, np.arange(1), wanted, seed=0)
 
 
 @contextmanager
-def naming(key: str) -> Iterator[None]:
+def naming(key: str, where: str = "") -> Iterator[None]:
     """Say which part of the configuration a library's sentence is about."""
     try:
         yield
     except StudyError as error:
-        raise StudyError(f"config key `{key}`: {error}") from error
+        raise StudyError(f"config key `{key}`: {where}{error}") from error
 
 
 def require_own_place(folder: str, study: str, source: str | None) -> None:
@@ -199,6 +237,9 @@ def require_own_place(folder: str, study: str, source: str | None) -> None:
         study: its name.
         source: path of the config file that is in use; None where there is none (a module of another workflow).
     """
+    for place in (Path(folder), *Path(folder).parents):
+        if place.exists() and not place.is_dir():
+            raise StudyError(f"results go to the folder {folder}, but {place} is a file: rename or remove it.")
     recorded = Path(folder) / "config.yaml"
     try:
         first = recorded.read_text().splitlines()[0]

@@ -24,7 +24,7 @@ def code(script: str) -> str:
         if name not in seen:
             tree = ast.parse(path.read_text())
             seen[name] = digest(ast.dump(without_docstrings(tree)))
-            waiting += library_modules(tree)
+            waiting += imported(tree)
     return digest(seen)
 
 
@@ -36,21 +36,21 @@ def users_code(architecture: str) -> str | None:
     return file_digest(found.origin) if found and found.has_location else None
 
 
-def library_modules(tree: ast.AST) -> list[Path]:
-    """Files of the `convergent` modules that a program imports anywhere, their packages included."""
+def imported(tree: ast.AST) -> list[Path]:
+    """Files of the `convergent` modules, with their packages, and of the scripts that a program imports anywhere."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    files = set()
+    # `job` writes logs and touches no number; a change there must not train networks again.
+    files = {WORKFLOW / "scripts" / f"{name}.py" for name in names - {"job"}}
     for parts in (name.split(".") for name in names):
         if parts[0] == "convergent":
             places = [WORKFLOW.joinpath(*parts[:length]) for length in range(1, len(parts) + 1)]
-            candidates = (file for place in places for file in (place.with_suffix(".py"), place / "__init__.py"))
-            files |= {file for file in candidates if file.is_file()}
-    return sorted(files)
+            files |= {file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")}
+    return sorted(file for file in files if file.is_file())
 
 
 def without_docstrings(tree: ast.AST) -> ast.AST:

@@ -38,7 +38,7 @@ class Plan:
         self.training = {
             name: value
             for name, value in config["training"].items()
-            # Neither changes how a network is trained, so neither may cause it to be trained again.
+            # The floor changes nothing in the network, so it may not train it again; checkpoints are outputs.
             if name not in ("accuracy_floor", "checkpoints")
         }
         self.recording = {name: value for name, value in config["activations"].items() if name != "layers"}
@@ -116,7 +116,7 @@ class Plan:
         return {network: self._dump_keys[network] for network in self.tile_networks(wildcards)}
 
     def statistics_key(self, wildcards) -> str:
-        which = [wildcards.population, wildcards.layer, self.tile_dump_keys(wildcards)]
+        which = [wildcards.population, wildcards.layer, self.sides(wildcards), self.tile_dump_keys(wildcards)]
         return digest("statistics", code("compute_statistics"), which)
 
     def alignment_keys(self, wildcards) -> dict[str, list[str]]:
@@ -127,8 +127,31 @@ class Plan:
         return {"statistics": statistics, "alignment": alignment}
 
     def controls_key(self, wildcards) -> str:
-        which = [wildcards.layer, self.tile_dump_keys(wildcards), self.config["controls"], self.draw("controls")]
-        return digest("controls", code("run_controls"), which)
+        which = [wildcards.layer, self.sides(wildcards), self.tile_dump_keys(wildcards)]
+        return digest("controls", code("run_controls"), which, self.config["controls"], self.controls_seed(wildcards))
+
+    def controls_seed(self, wildcards) -> int:
+        return self.draw(f"controls {wildcards.layer} {wildcards.tile}")
+
+    def score_fragments(self, wildcards) -> list[str]:
+        """The pieces of the score table."""
+        return [
+            *(f"<study>/alignment/{place.population}/{place.tile}.csv" for place in self.alignment_places()),
+            *(f"<study>/controls/{place.layer}/{place.tile}.csv" for place in self.controls_places()),
+        ]
+
+    def score_keys(self, wildcards) -> list[list[str]]:
+        """The keys that the rows of each piece may carry, in their order."""
+        return [
+            *(self.alignment_keys(place)["alignment"] for place in self.alignment_places()),
+            *([self.controls_key(place)] for place in self.controls_places()),
+        ]
+
+    def alignment_places(self) -> list["Names"]:
+        return [Names(population=name, tile=tile) for name in self.populations for tile in self.tiles]
+
+    def controls_places(self) -> list["Names"]:
+        return [Names(layer=layer, tile=tile) for layer in self.layers for tile in self.tiles]
 
     def first_tile_keys(self) -> dict[str, list[str]]:
         """Keys of what figures show: the trained networks of the first tile."""
@@ -140,7 +163,7 @@ class Plan:
 
     def all_seeds(self) -> dict:
         """Every seed of the study, for the record."""
-        drawn = {name: self.draw(name) for name in ("data", "label_noise", "positions", "controls")}
+        drawn = {name: self.draw(name) for name in ("data", "label_noise", "positions")}
         return drawn | {name: self.seeds(Names(network=name)) for name in self.networks}
 
     # What is shown
@@ -165,8 +188,8 @@ class Plan:
         }
         width = max(len(f"{folder}/{file}") for file in looks)
         lines = [f"  {f'{folder}/{file}':{width}}  {meaning}" for file, meaning in looks.items()]
-        report = f"  snakemake --report {folder}/report.html"
-        return "\n".join(["", "The study is done. Look at", *lines, "One page with everything:", report, ""])
+        report = f"For one page with everything, give the same command once more with --report {folder}/report.html"
+        return "\n".join(["", "The study is done. Look at", *lines, report, ""])
 
     def mistakes(self, folder: str, since: float) -> str:
         """The sentences with which jobs ended since a point in time, for the end of what the user reads."""

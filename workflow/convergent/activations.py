@@ -146,9 +146,7 @@ def samples_digest(data: Sequence[str], images: np.ndarray, map_shape: tuple[int
     return digest(list(data), np.asarray(images, dtype=np.int64), rows, np.asarray(positions, dtype=np.int64))
 
 
-def open_layer(
-    records: Iterable[str | Path], keys: Mapping[str, str], layer: str
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def open_layer(records: Iterable[str | Path], keys: Mapping[str, str], layer: str) -> tuple[dict[str, np.ndarray], int]:
     """Activations of one layer of several networks, checked to be the same samples in the same order.
 
     Args:
@@ -156,7 +154,7 @@ def open_layer(
         keys: network name -> the key that its dump must carry, in the order of `records`.
 
     Returns:
-        network name -> memory-mapped activations (samples, units); image of each row (samples,), 0..images-1.
+        network name -> memory-mapped activations (samples, units), image by image; number of images.
 
     Raises:
         StudyError: a dump is absent, unfinished, from another run, or of other samples than the rest.
@@ -166,4 +164,4 @@ def open_layer(
     }
     require_same_samples(dumps, layer)
     activations = {name: dump.activations(layer) for name, dump in dumps.items()}
-    return activations, next(iter(dumps.values())).image_of_row(layer)
+    return activations, next(iter(dumps.values())).record["images"]

@@ -23,6 +23,8 @@ class Alignment(NamedTuple):
 def align(similarity: np.ndarray, live_x: np.ndarray, live_y: np.ndarray) -> tuple[Alignment, Alignment]:
     """Alignment of x to y and of y to x; the one-to-one matching is solved once.
 
+    A dead unit has no feature that could be found again: it gets no partner (-1) and is nobody's.
+
     Args:
         similarity: (units_x, units_y) correlations between the networks.
         live_x, live_y: (units_x,), (units_y,) whether each unit varies.
@@ -30,16 +32,31 @@ def align(similarity: np.ndarray, live_x: np.ndarray, live_y: np.ndarray) -> tup
     Raises:
         StudyError: the matrix is not finite.
     """
-    match = bipartite_match(similarity)
+    rows, columns = np.flatnonzero(live_x), np.flatnonzero(live_y)
+    if not (len(rows) and len(columns)):
+        return tuple(
+            Alignment(np.full(len(live), -1), np.full(len(live), -1), matching_scores(None, None, None, (~live).sum()))
+            for live in (live_x, live_y)
+        )
+    among_live = similarity[np.ix_(rows, columns)]
+    match = bipartite_match(among_live)
     directions = (
-        (similarity, match, live_x),
-        (similarity.T, reversed_match(match, similarity.shape[1]), live_y),
+        (among_live, match, live_x, columns),
+        (among_live.T, reversed_match(match, len(columns)), live_y, rows),
     )
     alignments = []
-    for values, partners, live in directions:
+    for values, partners, live, others in directions:
         semi = semi_match(values)
-        alignments.append(Alignment(semi, partners, matching_scores(values, semi, partners, live)))
+        scores = matching_scores(values, semi, partners, (~live).sum())
+        alignments.append(Alignment(spread(semi, live, others), spread(partners, live, others), scores))
     return tuple(alignments)
+
+
+def spread(partners: np.ndarray, live: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Partners among live units, told in the numbers of all units; -1 for dead units and those without a partner."""
+    everyone = np.full(len(live), -1)
+    everyone[live] = np.where(partners >= 0, others[partners], -1)
+    return everyone
 
 
 CURVE_COLUMNS = ("layer", "rank", "unit", "semi", "match", "semi_low", "semi_high")
@@ -58,15 +75,17 @@ def partner_curves(
 
     Returns:
         rows with the keys of `CURVE_COLUMNS`, one per unit; `semi_low` and `semi_high` are the lowest and highest
-        value at the same rank in any pair whose first network is as wide. `match` is NaN for an unmatched unit.
+        value at the same rank in any pair whose first network is as wide. NaN where a unit has no partner; such
+        units come last.
     """
     (a, b), similarity = next(iter(similarities.items()))
     semi = values_of(similarity, assignments[f"semi/{a}/{b}"])
     match = values_of(similarity, assignments[f"match/{a}/{b}"])
-    curves = [np.sort(values_of(values, assignments[f"semi/{x}/{y}"]))[::-1] for (x, y), values in similarities.items()]
+    # Sorting puts NaN last, also with the sign turned.
+    curves = [-np.sort(-values_of(values, assignments[f"semi/{x}/{y}"])) for (x, y), values in similarities.items()]
     curves = np.stack([curve for curve in curves if len(curve) == len(semi)])
     order = np.argsort(-semi, kind="stable")
-    columns = (order, semi[order], match[order], curves.min(axis=0), curves.max(axis=0))
+    columns = (order, semi[order], match[order], np.fmin.reduce(curves), np.fmax.reduce(curves))
     return [
         dict(zip(CURVE_COLUMNS, (layer, rank, *(column[rank].item() for column in columns)), strict=True))
         for rank in range(len(order))

@@ -6,7 +6,7 @@ groups. A convolution or pooling of kernel k, stride s and padding p maps length
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from math import prod
 from typing import ClassVar
 
@@ -16,6 +16,7 @@ from convergent.errors import StudyError, did_you_mean
 
 Shape = tuple[int, ...]
 
+MOST = 1_000_000  # larger sizes are mistakes
 ACTIVATIONS = ("relu", "leaky_relu", "gelu", "tanh", "linear")
 INITIALISATIONS = ("he", "caffe")
 
@@ -226,6 +227,18 @@ def settings(name: str, options: dict) -> Options:
     return ARCHITECTURES[name](**options)
 
 
+def complete_options(name: str, options: dict) -> dict:
+    """The options with defaults filled in, as a configuration file would show them; a user's are left as they are.
+
+    Raises:
+        StudyError: as `settings`.
+    """
+    if is_users(name):
+        return options
+    chosen = asdict(settings(name, options))
+    return {option: list(value) if isinstance(value, tuple) else value for option, value in chosen.items()}
+
+
 def users_function(name: str) -> Callable:
     """The user's function that `package.module:function` names; the module is imported.
 
@@ -272,11 +285,11 @@ def reduced(
 
 
 def are_counts(values: object, length: int | None = None, least: int = 1) -> bool:
-    """Whether `values` is a tuple of whole numbers, at least `least`, of the given length if there is one."""
+    """Whether `values` are whole numbers from `least` to a million, as many as `length` says if it is given."""
     return (
         isinstance(values, tuple)
         and (length is None or len(values) == length)
-        and all(isinstance(value, int) and not isinstance(value, bool) and value >= least for value in values)
+        and all(isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST for value in values)
     )
 
 

@@ -204,7 +204,9 @@ def users_network(name: str, options: dict, input_shape: Shape, classes: int) ->
 
 
 def module_shapes(name: str, options: dict, input_shape: Shape, classes: int) -> dict[str, Shape | None]:
-    """Every module path of a network, with the shape of its output for one image (None: there is none).
+    """Every module path of a network, with the shape of its output for one image.
+
+    None stands for a module that is not called, is called several times in a pass, or gives no tensor.
 
     Raises:
         StudyError: the network cannot take such images, or does not give one score per class.
@@ -220,11 +222,14 @@ def module_shapes(name: str, options: dict, input_shape: Shape, classes: int) ->
 def _module_shapes(name: str, options: dict, input_shape: Shape, classes: int) -> dict[str, Shape | None]:
     network = build(name, options, input_shape, classes, seed=0).eval()
     shapes: dict[str, Shape | None] = {path: None for path, _ in network.named_modules() if path}
+    called: set[str] = set()
 
     def note(path: str):
         def hook(module: nn.Module, inputs: tuple, output: object) -> None:
             output = output[0] if isinstance(output, tuple | list) and output else output
-            shapes[path] = tuple(output.shape[1:]) if isinstance(output, Tensor) else None
+            once = path not in called and isinstance(output, Tensor)
+            shapes[path] = tuple(output.shape[1:]) if once else None
+            called.add(path)
 
         return hook
 

@@ -5,13 +5,17 @@ overlap, mutual best matches, and the share of units without a good partner. A r
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
+from convergent.errors import StudyError
+from convergent.files import require_key
 from convergent.matching import mutual_best, values_of
 
 COLUMNS = ("study", "population", "layer", "measure", "network_a", "network_b", "value")
-DRAW_COLUMNS = (*COLUMNS, "draw")
+# A fragment tells with every row what made it and how many rows there are, so that none can go missing unnoticed.
+FRAGMENT_COLUMNS = (*COLUMNS, "draw", "key", "rows")
 SUMMARY_COLUMNS = ("population", "layer", "measure", "pairs", "mean", "standard_deviation", "minimum", "maximum")
 
 # What each measure says of the ordered pair (a, b); captions and the README quote these lines.
@@ -21,37 +25,36 @@ MATCHING_MEASURES = {
     "match_overlap": "share of a's units whose one-to-one partner is their best partner",
     "mutual_best_share": "share of a's units that are the best partner of their best partner",
     "share_below_half": "share of a's units whose best partner correlates below 0.5",
-    "dead_units": "number of a's units that never change; they match nothing and enter no mean",
+    "dead_units": "number of a's units that never change; they have no partner and are nobody's",
 }
 
 
-def matching_scores(correlation: np.ndarray, semi: np.ndarray, match: np.ndarray, live: np.ndarray) -> dict[str, float]:
+def matching_scores(
+    similarity: np.ndarray | None, semi: np.ndarray | None, match: np.ndarray | None, dead: int
+) -> dict[str, float]:
     """The scores of `MATCHING_MEASURES` for one ordered pair of networks.
 
     Args:
-        correlation: (units_a, units_b).
+        similarity: (units_a, units_b) among the live units; None if one of the networks has none.
         semi: (units_a,) best partners, from `matching.semi_match`.
         match: (units_a,) one-to-one partners, -1 = unmatched, from `matching.bipartite_match`.
-        live: (units_a,) whether each unit varies at all. A dead unit has no feature that could be found again, so
-            means and shares are over live units; how many are dead is a score of its own. A dead partner counts
-            as a correlation of 0.
+        dead: how many further units of a never change.
 
     Returns:
         measure -> value; NaN where no unit is live. Units of a wider network that stay unmatched enter no mean
         over the one-to-one matching.
     """
-    if not live.any():
-        return {**dict.fromkeys(MATCHING_MEASURES, np.nan), "dead_units": float(len(live))}
-    best = values_of(correlation, semi)[live]
-    matched = live & (match >= 0)
-    return {
-        "semi_match_mean": float(best.mean()),
-        "match_mean": float(values_of(correlation, match)[matched].mean()) if matched.any() else np.nan,
-        "match_overlap": float((match == semi)[live].mean()),
-        "mutual_best_share": float(mutual_best(correlation)[live].mean()),
-        "share_below_half": float((best < 0.5).mean()),
-        "dead_units": float((~live).sum()),
-    }
+    scores = dict.fromkeys(MATCHING_MEASURES, np.nan) | {"dead_units": float(dead)}
+    if similarity is not None:
+        best = values_of(similarity, semi)
+        scores |= {
+            "semi_match_mean": float(best.mean()),
+            "match_mean": float(np.nanmean(values_of(similarity, match))),
+            "match_overlap": float((match == semi).mean()),
+            "mutual_best_share": float(mutual_best(similarity).mean()),
+            "share_below_half": float((best < 0.5).mean()),
+        }
+    return scores
 
 
 def score_rows(
@@ -64,8 +67,37 @@ def score_rows(
     ]
 
 
+def require_epochs(path: str | Path, found: list[str], epochs: int) -> None:
+    """Raise StudyError unless the history in `path` tells of every epoch, from 0, before training, to the last."""
+    if found != [str(epoch) for epoch in range(epochs + 1)]:
+        raise StudyError(f"{path} does not tell of every epoch: delete it and run the study again.")
+
+
+def require_accuracy(name: str, found: float, floor: float) -> None:
+    """Raise StudyError unless the network called `name` reached the validation accuracy `floor` (0..1)."""
+    if not found >= floor:
+        raise StudyError(
+            f"{name} ended with a validation accuracy of {found:.1%}, below the floor of {floor:.1%}: train "
+            "longer or otherwise (config section `training`), or lower training.accuracy_floor if this is "
+            "good enough."
+        )
+
+
+def fragment(rows: list[dict]) -> list[dict]:
+    """Rows of a fragment of the table, each told how many there are."""
+    return [row | {"rows": len(rows)} for row in rows]
+
+
+def require_fragment(path: str | Path, rows: list[dict], keys: Iterable[str]) -> None:
+    """Raise StudyError unless the rows read from `path` are complete and all carry one of the given keys."""
+    for found in {row["key"] for row in rows} - set(keys):
+        require_key(path, found, next(iter(keys)))
+    if any(int(row["rows"]) != len(rows) for row in rows):
+        raise StudyError(f"{path} has lost some of its rows: delete it and run the study again.")
+
+
 def mean_over_draws(rows: Iterable[dict]) -> list[dict]:
-    """Rows that differ only in their `draw`, averaged into one row without that column."""
+    """Rows of `FRAGMENT_COLUMNS` that differ only in their draw, averaged into one row of `COLUMNS`."""
     groups: dict[tuple, list[float]] = {}
     for row in rows:
         groups.setdefault(tuple(row[column] for column in COLUMNS[:-1]), []).append(float(row["value"]))
@@ -79,14 +111,18 @@ def summarise(rows: Iterable[dict]) -> list[dict]:
         rows: mappings with the keys of `COLUMNS`.
 
     Returns:
-        mappings with the keys of `SUMMARY_COLUMNS`; the standard deviation is that of the sample (0 for one pair).
+        mappings with the keys of `SUMMARY_COLUMNS`; `pairs` counts those that have a value at all, the standard
+        deviation is that of the sample (0 for one pair).
     """
     groups: dict[tuple, list[float]] = {}
     for row in rows:
         groups.setdefault((row["population"], row["layer"], row["measure"]), []).append(float(row["value"]))
     summary = []
     for group, values in groups.items():
-        spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
-        numbers = (len(values), np.mean(values), spread, min(values), max(values))
-        summary.append(dict(zip(SUMMARY_COLUMNS, (*group, *numbers), strict=True)))
+        values = [value for value in values if not np.isnan(value)]
+        numbers = (np.nan,) * 4
+        if values:
+            spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
+            numbers = (np.mean(values), spread, min(values), max(values))
+        summary.append(dict(zip(SUMMARY_COLUMNS, (*group, len(values), *numbers), strict=True)))
     return summary

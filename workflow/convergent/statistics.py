@@ -4,7 +4,7 @@ Li et al. 2016, section 2: c_ij = E[(X_i - mean_i)(Y_j - mean_j)] / (sd_i sd_j),
 networks that saw the same samples. Sums are accumulated in float64 whatever the precision of the activations.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ import numpy as np
 from convergent.errors import StudyError
 
 ROWS_PER_BLOCK = 4096
+WIDEST_TRIANGLE = 4096
 
 
 class Moments(NamedTuple):
@@ -48,7 +49,6 @@ class Moments(NamedTuple):
             StudyError: a value is NaN or infinite; the message names the unit by its column.
         """
         x = x - self.shift_x
-        # `x.T @ x` on one array lets BLAS compute one triangle only.
         y = x if y is None else y - self.shift_y
         squares_x = np.einsum("ni,ni->i", x, x)
         squares_y = squares_x if y is x else np.einsum("ni,ni->i", y, y)
@@ -57,6 +57,9 @@ class Moments(NamedTuple):
                 unit = int(np.flatnonzero(~np.isfinite(squares))[0])
                 raise StudyError(f"the activations of unit {unit} contain NaN or infinite values.")
         sum_x = x.sum(axis=0)
+        # `x.T @ x` on one array lets BLAS compute one triangle only. On very wide arrays OpenBLAS crashes in that
+        # routine when it has several threads (seen at 16,384 columns): a copy makes it take the general product.
+        products = x.T @ (y.copy() if y is x and x.shape[1] > WIDEST_TRIANGLE else y)
         return Moments(
             self.count + len(x),
             self.shift_x,
@@ -65,7 +68,7 @@ class Moments(NamedTuple):
             self.sum_y + (sum_x if y is x else y.sum(axis=0)),
             self.squares_x + squares_x,
             self.squares_y + squares_y,
-            self.products + x.T @ y,
+            np.add(self.products, products, out=products),
         )
 
     def mean(self) -> tuple[np.ndarray, np.ndarray]:
@@ -81,15 +84,16 @@ class Moments(NamedTuple):
 
     def correlation(self) -> np.ndarray:
         """Pearson correlations (units_x, units_y) in [-1, 1]; 0 wherever a unit is constant."""
-        covariance = self.products / self.count
-        covariance -= np.outer(self.sum_x / self.count, self.sum_y / self.count)
+        mean_x, mean_y = self.sum_x / self.count, self.sum_y / self.count
         scale_x, scale_y = (
             np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
             for deviation in self.standard_deviation()
         )
-        covariance *= scale_x[:, None]
-        covariance *= scale_y
-        return np.clip(covariance, -1.0, 1.0, out=covariance)
+        correlation = self.products / self.count
+        for row, values in enumerate(correlation):  # row by row, so that no second matrix is needed
+            values -= mean_x[row] * mean_y
+            values *= scale_x[row] * scale_y
+        return np.clip(correlation, -1.0, 1.0, out=correlation)
 
 
 def standard_deviation(count: int, total: np.ndarray, squares: np.ndarray) -> np.ndarray:
@@ -113,73 +117,71 @@ def correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
     Source: Li et al. 2016, section 2.
     """
-    return stacked_moments({"x": x}, None if y is x else {"y": y}).correlation()
+    moments = pair_moments({"x": x}) if y is x else pair_moments({"x": x}, {"y": y})
+    return next(iter(moments.values())).correlation()
 
 
-def stacked_moments(
+def pair_moments(
     x: Mapping[str, np.ndarray],
     y: Mapping[str, np.ndarray] | None = None,
-    rows_x: Mapping[str, np.ndarray] | None = None,
+    order: Mapping[str, np.ndarray] | None = None,
+    within: bool = True,
     rows_per_block: int = ROWS_PER_BLOCK,
-) -> Moments:
-    """Moments of several networks' units side by side, in one pass: one matrix product serves every pair.
+) -> dict[tuple[str, str], Moments]:
+    """Moments of every pair of networks in one pass over their activations.
 
     Args:
         x: network name -> activations (samples, units); all over the same samples.
         y: the networks of the other side; None: the same as x.
-        rows_x: network name -> order in which to read its rows (samples,), for shuffled controls of x against x.
+        order: network name -> order (images,) in which to read the images of its samples, which are as many for
+            each image; networks that are not named keep theirs.
+        within: whether to include each network of x with itself, if y is None.
         rows_per_block: samples held in memory at a time.
 
+    Returns:
+        (a, b) -> moments, for each of `pairs(x, y)`, and for (a, a) if within.
+
     Raises:
-        StudyError: see `correlation`; the message names the network and its unit.
+        StudyError: the numbers of samples differ, there are fewer than two, or a value is not finite; the message
+            names the network and its unit.
     """
-    everything = {**x, **(y or {})}
-    lengths = {name: len(values) for name, values in everything.items()}
+    networks = {**x, **(y or {})}
+    lengths = {name: len(values) for name, values in networks.items()}
     if len(set(lengths.values())) > 1:
         raise StudyError(f"the numbers of samples differ between networks ({lengths}): dump them from one probe set.")
-    if min(lengths.values()) < 2:
+    samples = min(lengths.values())
+    if samples < 2:
         raise StudyError("correlations need at least two samples: use a larger probe set.")
-    total = None
-    for rows in blocks(min(lengths.values()), rows_per_block):
-        stack_x = stack(x, rows, rows_x)
-        stack_y = None if y is None else stack(y, rows, None)
+    wanted = [(name, name) for name in x if within and y is None] + pairs(x, y)
+    moments: dict[tuple[str, str], Moments] = {}
+    for rows in blocks(samples, rows_per_block):
+        block = {name: values[reordered(rows, samples, (order or {}).get(name))] for name, values in networks.items()}
         try:
-            total = Moments.start(stack_x, stack_y) if total is None else total.update(stack_x, stack_y)
+            for a, b in wanted:
+                both = (block[a],) if a == b else (block[a], block[b])
+                moments[a, b] = moments[a, b].update(*both) if (a, b) in moments else Moments.start(*both)
         except StudyError:
-            raise StudyError(first_not_finite(everything)) from None
-    return total
+            raise StudyError(first_not_finite(networks)) from None
+    return moments
 
 
 def tile_statistics(x: Mapping[str, np.ndarray], y: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
     """Everything second-order of one layer of several networks, as named arrays.
 
     Args:
-        x, y: as in `stacked_moments`.
+        x, y: as in `pair_moments`.
 
     Returns:
         `samples` (), `mean/<a>` and `standard_deviation/<a>` (units_a,) for each network, `within/<a>`
         (units_a, units_a) if y is None, `between/<a>/<b>` (units_a, units_b) for each of `pairs(x, y)`.
     """
-    moments = stacked_moments(x, y)
-    arrays = {"samples": np.array(moments.count)}
-    for side, means, deviations in zip((x, y or {}), moments.mean(), moments.standard_deviation(), strict=True):
-        for network, columns in columns_of(side).items():
-            arrays[f"mean/{network}"] = means[columns]
-            arrays[f"standard_deviation/{network}"] = deviations[columns]
-    correlations = moments.correlation()
-    if y is None:
-        arrays |= {f"within/{a}": correlations[columns, columns] for a, columns in columns_of(x).items()}
-    return arrays | {f"between/{a}/{b}": block for (a, b), block in between(x, y, correlations)}
-
-
-def between(
-    x: Mapping[str, np.ndarray], y: Mapping[str, np.ndarray] | None, correlations: np.ndarray
-) -> Iterator[tuple[tuple[str, str], np.ndarray]]:
-    """Each of `pairs(x, y)` with its (units_a, units_b) block of a matrix over the stacked units of x and y."""
-    columns_x = columns_of(x)
-    columns_y = columns_x if y is None else columns_of(y)
-    for a, b in pairs(x, y):
-        yield (a, b), correlations[columns_x[a], columns_y[b]]
+    arrays: dict[str, np.ndarray] = {}
+    for (a, b), moments in pair_moments(x, y).items():
+        for name, mean, deviation in zip((a, b), moments.mean(), moments.standard_deviation(), strict=True):
+            arrays |= {f"mean/{name}": mean, f"standard_deviation/{name}": deviation}
+        arrays[f"within/{a}" if a == b else f"between/{a}/{b}"] = moments.correlation()
+        arrays["samples"] = np.array(moments.count)
+    return arrays
 
 
 def pairs(x: Iterable[str], y: Iterable[str] | None = None) -> list[tuple[str, str]]:
@@ -187,10 +189,10 @@ def pairs(x: Iterable[str], y: Iterable[str] | None = None) -> list[tuple[str, s
     return list(combinations(x, 2)) if y is None else list(product(x, y))
 
 
-def columns_of(networks: Mapping[str, np.ndarray]) -> dict[str, slice]:
-    """Where each network's units stand when they are stacked side by side."""
-    ends = np.cumsum([values.shape[1] for values in networks.values()])
-    return {name: slice(end - networks[name].shape[1], end) for name, end in zip(networks, ends, strict=True)}
+def sides(networks: Mapping[str, np.ndarray], names: Sequence) -> tuple[dict, dict | None]:
+    """The two sides of a tile of pairs, chosen by name; None for the second side where it is the same as the first."""
+    x, y = ({name: networks[name] for name in side} if side else None for side in names)
+    return x, y
 
 
 def blocks(count: int, size: int) -> Iterator[slice]:
@@ -198,10 +200,13 @@ def blocks(count: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
-def stack(networks: Mapping[str, np.ndarray], rows: slice, order: Mapping[str, np.ndarray] | None) -> np.ndarray:
-    """The given rows of all networks side by side, (rows, sum of units), float64."""
-    chosen = [values[rows] if order is None else values[order[name][rows]] for name, values in networks.items()]
-    return np.concatenate(chosen, axis=1, dtype=np.float64)
+def reordered(rows: slice, samples: int, images: np.ndarray | None) -> slice | np.ndarray:
+    """Where the given rows come from when the images are read in another order; images in order of the rows."""
+    if images is None:
+        return rows
+    per_image = samples // len(images)
+    image, position = np.divmod(np.arange(rows.start, rows.stop), per_image)
+    return images[image] * per_image + position
 
 
 def first_not_finite(networks: Mapping[str, np.ndarray]) -> str:

@@ -19,13 +19,17 @@ def read_tables(paths: Iterable[str | Path]) -> list[dict[str, str]]:
     """Rows of several CSV files, one after the other; every value is text.
 
     Raises:
-        StudyError: a file is absent or not CSV.
+        StudyError: a file is absent or not CSV, or a row of it is incomplete.
     """
     rows = []
     for path in paths:
         try:
             with open(path, newline="") as handle:
-                rows += csv.DictReader(handle, strict=True)
+                found = list(csv.DictReader(handle, strict=True))
         except (OSError, csv.Error, UnicodeDecodeError) as error:
             raise unreadable(path, error) from error
+        for number, row in enumerate(found, start=2):
+            if None in row or None in row.values():
+                raise unreadable(path, ValueError(f"line {number} does not have the columns of the header"))
+        rows += found
     return rows

@@ -142,8 +142,8 @@ def train(
             validation_loss, validation_accuracy = evaluate(network, validation_split, data, batch_size)
         if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
             raise StudyError(
-                f"training diverged in epoch {epoch} (the loss is no longer finite): lower the network option "
-                f"learning_rate (now {learning_rate:g}) or raise warmup_epochs."
+                f"training diverged in epoch {epoch} (the loss is no longer finite): lower "
+                f"training.learning_rate (now {learning_rate:g}) or raise training.warmup_epochs."
             )
         row = {
             "epoch": epoch,
@@ -305,13 +305,3 @@ def generator(seed: int, name: str) -> torch.Generator:
 def preserved_randomness(device: torch.device):
     """Context that restores torch's global generators of the processor and of a CUDA device."""
     return torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else [])
-
-
-def require_accuracy(name: str, found: float, floor: float) -> None:
-    """Raise StudyError unless the network called `name` reached the validation accuracy `floor` (0..1)."""
-    if not found >= floor:
-        raise StudyError(
-            f"{name} ended with a validation accuracy of {found:.1%}, below the floor of {floor:.1%}: train "
-            "longer or otherwise (config section `training`), or lower training.accuracy_floor if this is "
-            "good enough."
-        )

@@ -33,7 +33,6 @@ rule dump_activations:
         layers=plan.layers,
         recording=plan.recording,
         position_seed=plan.draw("positions"),
-        accuracy_floor=config["training"]["accuracy_floor"],
         device=config["device"],
     message:
         "Dumping the activations of {wildcards.network}"

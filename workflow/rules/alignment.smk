@@ -75,7 +75,7 @@ rule run_controls:
         sides=plan.sides,
         dump_keys=plan.tile_dump_keys,
         shuffles=config["controls"]["shuffles"],
-        seed=plan.draw("controls"),
+        seed=plan.controls_seed,
         study=config["study"],
     message:
         "Running the controls of {wildcards.layer}, tile {wildcards.tile}"
@@ -85,12 +85,8 @@ rule run_controls:
 
 rule collect_scores:
     input:
-        alignments=collect(
-            "<study>/alignment/{population}/{tile}.csv",
-            population=plan.populations,
-            tile=plan.tiles,
-        ),
-        controls=collect("<study>/controls/{layer}/{tile}.csv", layer=plan.layers, tile=plan.tiles),
+        fragments=plan.score_fragments,
+        networks="<study>/tables/networks.csv",
     output:
         scores=report(
             "<study>/scores.csv",
@@ -116,6 +112,7 @@ rule collect_scores:
         runtime=10,
     params:
         code=code("collect_scores"),
+        product_keys=plan.score_keys,
     message:
         "Collecting the scores"
     script:

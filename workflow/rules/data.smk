@@ -22,7 +22,6 @@ rule fetch_data:
     params:
         key=plan.data_key,
         dataset=config["dataset"],
-        downloads=config["downloads"],
         seed=plan.draw("data"),
     message:
         "Preparing the images"

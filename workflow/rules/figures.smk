@@ -4,6 +4,7 @@
 rule draw_training_curves:
     input:
         histories=collect("<study>/networks/{network}/history.csv", network=plan.networks),
+        networks="<study>/tables/networks.csv",
     output:
         figure=report(
             "<study>/figures/training_curves.svg",
@@ -66,6 +67,7 @@ rule draw_matching_curves:
     input:
         statistics=collect("<study>/statistics/trained/{layer}/1-1.npz", layer=plan.layers),
         assignments=collect("<study>/alignment/trained/{layer}/1-1.npz", layer=plan.layers),
+        networks="<study>/tables/networks.csv",
     output:
         figure=report(
             "<study>/figures/matching_curves.svg",
@@ -100,6 +102,7 @@ rule draw_correlation_matrices:
     input:
         statistics=collect("<study>/statistics/trained/{layer}/1-1.npz", layer=plan.layers),
         assignments=collect("<study>/alignment/trained/{layer}/1-1.npz", layer=plan.layers),
+        networks="<study>/tables/networks.csv",
     output:
         figures=[
             report(

@@ -1,4 +1,4 @@
-# Networks that differ in their seed, before and after training.
+# Networks that differ in their seed, before and after training, and whether they have learned their task.
 
 
 rule train_network:
@@ -33,3 +33,34 @@ rule train_network:
         "Training {wildcards.network}"
     script:
         "../scripts/train_network.py"
+
+
+rule check_networks:
+    input:
+        histories=collect("<study>/networks/{network}/history.csv", network=plan.networks),
+    output:
+        report(
+            "<study>/tables/networks.csv",
+            caption="../report/networks.rst",
+            category="Networks",
+            labels={"table": "networks"},
+        ),
+    log:
+        "<study>/logs/check_networks.log",
+    benchmark:
+        "<study>/benchmarks/check_networks.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("check_networks"),
+        networks=plan.networks,
+        epochs=config["training"]["epochs"],
+        accuracy_floor=config["training"]["accuracy_floor"],
+    message:
+        "Checking what the networks have learned"
+    script:
+        "../scripts/check_networks.py"

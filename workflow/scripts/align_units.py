@@ -4,7 +4,7 @@ from job import logged
 
 from convergent.alignment import align
 from convergent.files import load_arrays, save_arrays
-from convergent.scores import COLUMNS, score_rows
+from convergent.scores import FRAGMENT_COLUMNS, fragment, score_rows
 from convergent.statistics import pairs
 from convergent.tables import write_table
 
@@ -27,6 +27,6 @@ with logged(snakemake):
             directions = align(statistics[f"between/{a}/{b}"], live[a], live[b])
             for (x, y), found in zip(((a, b), (b, a)), directions, strict=True):
                 assignments |= {f"semi/{x}/{y}": found.semi, f"match/{x}/{y}": found.match}
-                rows += score_rows(params.study, population, layer, x, y, found.scores)
+                rows += score_rows(params.study, population, layer, x, y, found.scores, draw=1, key=target_key)
         save_arrays(target, target_key, **assignments)
-    write_table(snakemake.output.scores, COLUMNS, rows)
+    write_table(snakemake.output.scores, FRAGMENT_COLUMNS, fragment(rows))

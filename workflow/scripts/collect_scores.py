@@ -2,10 +2,15 @@
 
 from job import logged
 
-from convergent.scores import COLUMNS, SUMMARY_COLUMNS, mean_over_draws, summarise
+from convergent.scores import COLUMNS, SUMMARY_COLUMNS, mean_over_draws, require_fragment, summarise
 from convergent.tables import read_tables, write_table
 
 with logged(snakemake):
-    rows = read_tables(snakemake.input.alignments) + mean_over_draws(read_tables(snakemake.input.controls))
+    fragments = []
+    for path, keys in zip(snakemake.input.fragments, snakemake.params.product_keys, strict=True):
+        rows = read_tables([path])
+        require_fragment(path, rows, keys)
+        fragments += rows
+    rows = mean_over_draws(fragments)
     write_table(snakemake.output.scores, COLUMNS, rows)
     write_table(snakemake.output.summary, SUMMARY_COLUMNS, summarise(rows))

@@ -1,10 +1,10 @@
 """Means, deviations and correlations of one layer for all networks of a tile, in one pass over their activations."""
 
-from job import logged, sides
+from job import logged
 
 from convergent.activations import open_layer
 from convergent.files import save_arrays
-from convergent.statistics import tile_statistics
+from convergent.statistics import sides, tile_statistics
 
 with logged(snakemake):
     params = snakemake.params

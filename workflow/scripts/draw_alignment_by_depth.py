@@ -14,7 +14,8 @@ MEASURES = {
 }
 
 with logged(snakemake):
-    summary = pd.read_csv(snakemake.input.summary)
+    # A layer may be called by a number, as in torch.nn.Sequential.
+    summary = pd.read_csv(snakemake.input.summary, dtype={"layer": str})
     summary = summary[summary["measure"].isin(MEASURES)]
     with written_whole(snakemake.output.table) as partial:
         summary.to_csv(partial, index=False)

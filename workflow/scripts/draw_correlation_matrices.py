@@ -1,6 +1,7 @@
 """Correlation matrices of the first two networks, natural and matched order, one figure per layer."""
 
-from job import aligned_layers, logged
+from job import logged
+from products import aligned_layers
 
 from convergent.figures.matching import correlation_matrices
 from convergent.figures.style import save

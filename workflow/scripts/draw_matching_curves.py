@@ -1,7 +1,8 @@
 """Correlation of each unit with its partners, semi-matching against matching, for every layer."""
 
 import pandas as pd
-from job import aligned_layers, logged
+from job import logged
+from products import aligned_layers
 
 from convergent.alignment import CURVE_COLUMNS, partner_curves
 from convergent.figures.matching import matching_curves

@@ -12,7 +12,8 @@ with logged(snakemake):
         dataset["name"],
         Path(snakemake.output.dataset).parent,
         options=dataset["options"],
-        downloads=Path(snakemake.params.downloads),
+        # Not a parameter: where archives are kept changes no image, so moving them must rerun nothing.
+        downloads=Path(snakemake.config["downloads"]),
         train=dataset["train"],
         validation=dataset["validation"],
         probe=dataset["probe"],

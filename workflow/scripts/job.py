@@ -15,7 +15,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.append(os.getcwd())
 
 from convergent.errors import StudyError
-from convergent.files import load_arrays
 
 
 @contextmanager
@@ -32,22 +31,10 @@ def logged(snakemake) -> Iterator[None]:
         except StudyError as error:
             print(f"Error: {error}")
             failed = True
-        except Exception:
+        except Exception as error:
             traceback.print_exc()
+            reason = (str(error).splitlines() or [""])[0]
+            print(f"Error: {snakemake.rule} failed, {type(error).__name__}: {reason} (details: {snakemake.log[0]})")
             failed = True
     if failed:
         sys.exit(1)
-
-
-def sides(networks: dict, names: list) -> tuple[dict, dict | None]:
-    """The two sides of a tile, chosen by name; None on the diagonal, where the other side is the same."""
-    x, y = ({name: networks[name] for name in side} if side else None for side in names)
-    return x, y
-
-
-def aligned_layers(snakemake) -> Iterator[tuple[str, dict, dict]]:
-    """Each layer with its statistics and its assignments, from the first tile of the trained networks."""
-    files, keys = snakemake.input, snakemake.params.product_keys
-    statistics = map(load_arrays, files.statistics, keys["statistics"])
-    assignments = map(load_arrays, files.assignments, keys["alignment"])
-    yield from zip(snakemake.params.layers, statistics, assignments, strict=True)

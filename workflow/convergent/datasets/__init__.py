@@ -23,6 +23,7 @@ __all__ = [
     "available",
     "check_sizes",
     "class_count",
+    "complete_options",
     "image_shape",
     "images_file",
     "input_files",
@@ -79,6 +80,11 @@ def check_sizes(
     """
     train, validation, probe = split_sizes(name, available(name, options), train, validation, probe)
     return train, validation, validation if probe is None else probe
+
+
+def complete_options(name: str, options: dict) -> dict:
+    """The options with defaults filled in."""
+    return _source(name, options)[1]
 
 
 def images_file(name: str) -> str:

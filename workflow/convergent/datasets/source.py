@@ -13,6 +13,7 @@ import numpy as np
 from convergent.errors import StudyError
 
 Shape = tuple[int, int, int]
+KINDS = {str: "a path", int: "a whole number", bool: "true or false"}
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Source:
         """`options` with the defaults filled in (an option that is None counts as not given).
 
         Raises:
-            StudyError: an option is unknown, or a needed one is missing.
+            StudyError: an option is unknown or of the wrong kind, or a needed one is missing.
         """
         given = {
             option: str(value) if isinstance(value, Path) else value
@@ -80,4 +81,12 @@ class Source:
         for option, value in completed.items():
             if value is None and option not in self.optional:
                 raise StudyError(f"the data set {name} needs the option {option!r}: set it.")
+            # Options without a default are paths; the others are of the kind of their default.
+            kind = str if self.options[option] is None else type(self.options[option])
+            if value is not None and type(value) is not kind:
+                raise StudyError(
+                    f"the option {option!r} of the data set {name} is {str(value)[:60]!r}, but must be {KINDS[kind]}."
+                )
+            if kind is int and value < 0:
+                raise StudyError(f"the option {option!r} of the data set {name} is {value}, but must not be negative.")
         return completed

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from convergent.figures.style import BLUE, GREY, POPULATION_LOOKS, SKY, VERMILION, panels
@@ -27,10 +29,9 @@ def correlation_matrices(
         f"c  {a} with {b}": (between, f"unit of {b}", f"unit of {a}"),
         f"d  {a} with {b}, matched": (between[rows][:, order], f"partner in {b}", f"unit of {a}"),
     }
-    low = min(matrix.min() for matrix, _, _ in matrices.values())
     figure, axes = panels(4, columns=4, width=2.75, height=2.75)
     for axis, (title, (matrix, xlabel, ylabel)) in zip(axes, matrices.items(), strict=True):
-        image = axis.imshow(matrix, vmin=low, vmax=1, interpolation="nearest")
+        image = axis.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r", aspect="auto", interpolation="nearest")
         axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
         axis.grid(False)
     figure.colorbar(image, ax=axes, label="correlation", shrink=0.7, pad=0.02, aspect=25)
@@ -60,7 +61,7 @@ def matching_curves(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
         "matching (one to one)": axes[0].lines[1],
         "semi-matching, range over all pairs": axes[0].collections[0],
     }
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(3, len(layers)))
     figure.suptitle(f"Partners of the units of {names[0]} in {names[1]}", fontsize=10, x=0.01, ha="left")
     return figure
 
@@ -82,7 +83,7 @@ def alignment_by_depth(summary: pd.DataFrame, published: pd.DataFrame, measures:
             axis.fill_between(places, rows["minimum"], rows["maximum"], color=look["color"], alpha=0.18, linewidth=0)
             axis.plot(places, rows["mean"], label=population, markersize=4.5, linewidth=1.5, **look)
         axis.set(title=title)
-        axis.set_xticks(range(len(layers)), layers, rotation=30)
+        name_layers(axis, layers)
     axis = axes[-1]
     depth = list(dict.fromkeys(published["layer"]))
     for (measure, title), style in zip(measures.items(), ("-", "--", ":"), strict=False):
@@ -91,18 +92,25 @@ def alignment_by_depth(summary: pd.DataFrame, published: pd.DataFrame, measures:
             places = [depth.index(layer) for layer in rows["layer"]]
             axis.plot(places, rows["value"], color=VERMILION, marker="D", markersize=4, label=title, linestyle=style)
     axis.set(title="published (CaffeNet, ImageNet)")
-    axis.set_xticks(range(len(depth)), depth, rotation=30)
+    name_layers(axis, depth)
+    axis.legend(loc="lower left", fontsize=7.5)
     axes[0].set(ylabel="mean correlation with partner, or share", ylim=(min(0.0, summary["minimum"].min()), 1.05))
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=len(labels))
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower right", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside lower left", ncols=7)
     return figure
 
 
+def name_layers(axis: Axes, layers: list[str]) -> None:
+    """Write the layers' names below an axis, shortened and thinned where there is no room for all."""
+    step = -(-len(layers) // 12)
+    names = [layer if len(layer) <= 12 else f"…{layer[-11:]}" for layer in layers]
+    axis.set_xticks(range(0, len(layers), step), names[::step], rotation=30, ha="right", rotation_mode="anchor")
+
+
 def looks(populations: pd.Series) -> dict[str, dict]:
-    """How to draw each population that occurs; checkpoints of the training take shades between."""
+    """How to draw each population that occurs; checkpoints are the darker, the later they were kept."""
     found = list(dict.fromkeys(populations))
-    others = [population for population in found if population not in POPULATION_LOOKS]
-    shades = {name: {"color": SKY, "linestyle": "-", "marker": "."} for name in others}
+    others = sorted(population for population in found if population not in POPULATION_LOOKS)
+    ramp = colormaps["Blues"](np.linspace(0.3, 0.75, len(others)))
+    shades = {name: {"color": shade, "linestyle": "-", "marker": "."} for name, shade in zip(others, ramp, strict=True)}
     return {name: (POPULATION_LOOKS | shades)[name] for name in found}
