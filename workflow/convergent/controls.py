@@ -12,7 +12,8 @@ import numpy as np
 
 from convergent.errors import StudyError
 from convergent.matching import bipartite_match
-from convergent.statistics import ROWS_PER_BLOCK, Moments, blocks, pair_moments
+from convergent.samples import ROWS_PER_BLOCK, blocks
+from convergent.statistics import Moments, pair_moments
 
 
 def shuffled_moments(

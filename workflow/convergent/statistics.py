@@ -4,15 +4,18 @@ Li et al. 2016, section 2: c_ij = E[(X_i - mean_i)(Y_j - mean_j)] / (sd_i sd_j),
 networks that saw the same samples. Sums are accumulated in float64 whatever the precision of the activations.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
 from typing import NamedTuple
 
 import numpy as np
 
 from convergent.errors import StudyError
+from convergent.mutual_information import mutual_information
+from convergent.samples import ROWS_PER_BLOCK, blocks, first_not_finite
 
-ROWS_PER_BLOCK = 4096
+__all__ = ["Moments", "correlation", "mutual_information", "pair_moments", "pairs", "sides", "tile_statistics"]
+
 WIDEST_TRIANGLE = 4096
 
 
@@ -195,11 +198,6 @@ def sides(networks: Mapping[str, np.ndarray], names: Sequence) -> tuple[dict, di
     return x, y
 
 
-def blocks(count: int, size: int) -> Iterator[slice]:
-    """Slices of at most `size` that cover range(count) in order."""
-    return (slice(start, min(start + size, count)) for start in range(0, count, size))
-
-
 def reordered(rows: slice, samples: int, images: np.ndarray | None) -> slice | np.ndarray:
     """Where the given rows come from when the images are read in another order; images in order of the rows."""
     if images is None:
@@ -207,13 +205,3 @@ def reordered(rows: slice, samples: int, images: np.ndarray | None) -> slice | n
     per_image = samples // len(images)
     image, position = np.divmod(np.arange(rows.start, rows.stop), per_image)
     return images[image] * per_image + position
-
-
-def first_not_finite(networks: Mapping[str, np.ndarray]) -> str:
-    """Sentence that names the first network and unit with a value that is NaN or infinite."""
-    for name, values in networks.items():
-        for rows in blocks(len(values), ROWS_PER_BLOCK):
-            bad = np.flatnonzero(~np.isfinite(values[rows]).all(axis=0))
-            if len(bad):
-                return f"unit {bad[0]} of {name} has NaN or infinite activations: check that network's training."
-    return "activations contain NaN or infinite values."
