@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from convergent.alignment import align, partner_curves
-from convergent.statistics import correlation
+from convergent.alignment import align, align_by_information, information_against_correlation, partner_curves
+from convergent.scores import INFORMATION_MEASURES
+from convergent.statistics import correlation, mutual_information
 
 
 def test_both_directions_of_a_planted_pair(generator):
@@ -67,3 +68,43 @@ def test_curves_are_sorted_by_the_best_partner_and_bounded_by_all_pairs():
     assert np.isnan(rows[2]["semi"])
     assert [row["semi_low"] for row in rows] == [0.8, 0.5, 0.1]
     assert [row["semi_high"] for row in rows] == [0.9, 0.7, 0.1]
+
+
+def test_information_finds_partners_that_correlation_misses(generator):
+    x = generator.normal(size=(4000, 6))
+    planted = generator.permutation(6)
+    y = np.empty_like(x)
+    y[:, planted] = x**2
+    live = np.ones(6, bool)
+    live[3] = False
+    information = mutual_information(x, y)
+    forward, backward = align_by_information(information, correlation(x, y), live, live[np.argsort(planted)])
+    np.testing.assert_array_equal(forward.match[live], planted[live])
+    assert forward.match[3] == -1
+    assert set(forward.scores) == set(INFORMATION_MEASURES)
+    assert forward.scores["information_mutual_best_share"] == backward.scores["information_mutual_best_share"] == 1
+    expected = information[np.arange(6), planted][live].mean()
+    assert forward.scores["information_semi_match_mean"] == pytest.approx(expected)
+    assert forward.scores["information_argmax_agreement"] < 1
+
+
+def test_measures_that_agree_are_said_to_agree(generator):
+    x = generator.normal(size=(4000, 20))
+    y = x + generator.uniform(0.5, 3, 20) * generator.normal(size=x.shape)
+    live = np.ones(20, bool)
+    forward, _ = align_by_information(mutual_information(x, y), correlation(x, y), live, live)
+    assert forward.scores["information_argmax_agreement"] == 1
+    assert forward.scores["information_shared_best"] >= 7
+    assert forward.scores["information_rank_correlation"] > 0.9
+
+
+def test_no_live_unit_no_agreement():
+    nobody = np.zeros(2, bool)
+    forward, _ = align_by_information(np.zeros((2, 2)), np.zeros((2, 2)), nobody, nobody)
+    assert all(np.isnan(value) for value in forward.scores.values())
+
+
+def test_units_without_a_partner_are_left_out_of_the_comparison():
+    correlation, information = np.array([[0.1, 0.9], [0.0, 0.0]]), np.array([[0.3, 0.2], [0.0, 0.0]])
+    rows = information_against_correlation("fc6", correlation, np.array([1, -1]), information, np.array([0, -1]))
+    assert [tuple(row.values()) for row in rows] == [("fc6", 0, 0.9, 1, 0.3, 0)]

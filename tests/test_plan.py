@@ -46,7 +46,7 @@ def test_seeds_differ_in_what_the_config_varies():
 def test_a_key_follows_what_its_product_is_made_from():
     place = Names(network="net2", population="trained", layer="conv3", tile="1-1")
     base = planned()
-    stages = ("data_key", "network_key", "dump_key", "statistics_key", "controls_key")
+    stages = ("data_key", "network_key", "dump_key", "statistics_key", "information_key", "controls_key")
 
     def moved(**changes):
         plan = planned(**changes)
@@ -56,10 +56,17 @@ def test_a_key_follows_what_its_product_is_made_from():
     assert moved(study="other") == []
     assert moved(training={"accuracy_floor": 0.7}) == []
     assert moved(controls={"shuffles": 5}) == ["controls_key"]
-    assert moved(activations={"positions": "mean"}) == ["dump_key", "statistics_key", "controls_key"]
-    assert moved(training={"epochs": 31}) == ["network_key", "dump_key", "statistics_key", "controls_key"]
+    assert moved(activations={"positions": "mean"}) == ["dump_key", "statistics_key", "information_key", "controls_key"]
+    assert moved(training={"epochs": 31}) == [
+        "network_key",
+        "dump_key",
+        "statistics_key",
+        "information_key",
+        "controls_key",
+    ]
     assert moved(seed=9) == list(stages)
-    assert moved(networks=5) == ["statistics_key", "controls_key"]
+    assert moved(networks=5) == ["statistics_key", "information_key", "controls_key"]
+    assert moved(information={"bins": 5}) == ["information_key"]
 
 
 def test_the_code_of_a_stage_is_its_script_and_what_that_imports(tmp_path, monkeypatch):

@@ -30,7 +30,7 @@ def snakemake(folder, *words, config=CONFIG, check=True, **changes):
         # The changed study is the same study edited, so it keeps the path of its config.
         settings = yaml.safe_load(Path(config).read_text())
         for name, value in changes.items():
-            settings[name] = {**settings[name], **value} if isinstance(value, dict) else value
+            settings[name] = {**settings.get(name, {}), **value} if isinstance(value, dict) else value
         path = Path(folder) / Path(config).name
         path.write_text(yaml.safe_dump(settings))
         configured = ["--configfile", str(path)]
@@ -91,7 +91,9 @@ def test_scores_are_complete_and_the_controls_say_what_they_must(finished):
     matched = Counter((row["population"], row["layer"]) for row in scores if row["measure"] == "match_mean")
     for layer in ("conv1", "conv5", "fc6"):
         assert matched["trained", layer] == matched["untrained", layer] == matched["shuffled", layer] == 6
-        assert matched["permuted", layer] == 3
+        assert matched["permuted", layer] == matched["siblings", layer] == 3
+        informed = [r for r in scores if r["layer"] == layer and r["measure"] == "information_match_mean"]
+        assert Counter(r["population"] for r in informed) == {"trained": 6, "untrained": 6}
 
     def mean(population, layer):
         which = (population, layer, "match_mean")
@@ -126,7 +128,13 @@ def test_scores_are_those_of_numpy_and_scipy(finished):
 def test_every_figure_is_there_in_both_formats_with_its_table(finished):
     figures = finished / RESULTS / "figures"
     names = {path.relative_to(figures).with_suffix("").as_posix() for path in figures.rglob("*.*")}
-    assert names >= {"alignment_by_depth", "matching_curves", "training_curves", "correlation_matrices/conv1"}
+    assert names >= {
+        "alignment_by_depth",
+        "matching_curves",
+        "information",
+        "training_curves",
+        "correlation_matrices/conv1",
+    }
     for name in names:
         assert (figures / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (figures / f"{name}.svg").read_text()[:2000]
@@ -161,6 +169,7 @@ def test_another_seed_does_everything_again(finished):
     [
         ({"training": {"epochs": 9}}, {"train_network", "dump_activations"}, {"fetch_data"}),
         ({"activations": {"positions": "mean"}}, {"dump_activations", "compute_statistics"}, {"train_network"}),
+        ({"information": {"bins": 6}}, {"measure_information"}, {"align_units", "run_controls"}),
         ({"controls": {"shuffles": 3}}, {"run_controls", "collect_scores"}, {"dump_activations", "align_units"}),
     ],
 )

@@ -130,7 +130,7 @@ def sentence(fault: ValidationError) -> str:
                 hint = " (write it without quotes)"
             return f"{key} is {shown(found)}, but must be {kinds}{hint}."
         case "enum":
-            return f"{key} is {shown(found)}{did_you_mean(found, limit)}: allowed are {', '.join(limit)}."
+            return f"{key} is {shown(found)}{did_you_mean(found, limit)}: allowed are {', '.join(map(str, limit))}."
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
             return f"{key} is {shown(found)}, but must be {BOUNDS[fault.validator]} {limit}."
         case "pattern":

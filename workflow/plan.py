@@ -8,6 +8,7 @@ reader recognises a file that another run left there.
 Methods that take `wildcards` are the rules' input and parameter functions.
 """
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -126,6 +127,11 @@ class Plan:
         alignment = [digest("alignment", code("align_units"), key) for key in statistics]
         return {"statistics": statistics, "alignment": alignment}
 
+    def information_key(self, wildcards) -> str:
+        return digest(
+            "information", code("measure_information"), self.statistics_key(wildcards), self.config["information"]
+        )
+
     def controls_key(self, wildcards) -> str:
         which = [wildcards.layer, self.sides(wildcards), self.tile_dump_keys(wildcards)]
         return digest("controls", code("run_controls"), which, self.config["controls"], self.controls_seed(wildcards))
@@ -137,21 +143,35 @@ class Plan:
         """The pieces of the score table."""
         return [
             *(f"<study>/alignment/{place.population}/{place.tile}.csv" for place in self.alignment_places()),
-            *(f"<study>/controls/{place.layer}/{place.tile}.csv" for place in self.controls_places()),
+            *(f"<study>/controls/{place.layer}/{place.tile}.csv" for place in self.layer_places()),
+            *(
+                f"<study>/information/{place.population}/{place.layer}/{place.tile}.csv"
+                for place in self.layer_places(self.populations)
+            ),
         ]
 
     def score_keys(self, wildcards) -> list[list[str]]:
         """The keys that the rows of each piece may carry, in their order."""
         return [
             *(self.alignment_keys(place)["alignment"] for place in self.alignment_places()),
-            *([self.controls_key(place)] for place in self.controls_places()),
+            *([self.controls_key(place)] for place in self.layer_places()),
+            *([self.information_key(place)] for place in self.layer_places(self.populations)),
         ]
 
     def alignment_places(self) -> list["Names"]:
         return [Names(population=name, tile=tile) for name in self.populations for tile in self.tiles]
 
-    def controls_places(self) -> list["Names"]:
-        return [Names(layer=layer, tile=tile) for layer in self.layers for tile in self.tiles]
+    def layer_places(self, populations: Iterable[str] = (TRAINED,)) -> list["Names"]:
+        return [
+            Names(population=population, layer=layer, tile=tile)
+            for population in populations
+            for layer in self.layers
+            for tile in self.tiles
+        ]
+
+    def first_information_keys(self) -> list[str]:
+        """Keys of the trained networks' mutual information in the first tile, layer by layer."""
+        return [self.information_key(place) for place in self.layer_places() if place.tile == FIRST_TILE]
 
     def first_tile_keys(self) -> dict[str, list[str]]:
         """Keys of what figures show: the trained networks of the first tile."""
@@ -171,7 +191,7 @@ class Plan:
     @property
     def figures(self) -> list[str]:
         """Every figure, in both formats."""
-        names = ["alignment_by_depth", "matching_curves", "training_curves"]
+        names = ["alignment_by_depth", "matching_curves", "information", "training_curves"]
         names += [f"correlation_matrices/{layer}" for layer in self.layers]
         return [f"<study>/figures/{name}.{suffix}" for name in names for suffix in ("svg", "png")]
 
@@ -180,6 +200,7 @@ class Plan:
         looks = {
             "figures/alignment_by_depth.png": "how well units match, layer by layer, against the baselines",
             "figures/matching_curves.png": "each unit's partner, best first",
+            "figures/information.png": "whether mutual information finds the same partners as correlation",
             "figures/correlation_matrices/": "who resembles whom, before and after matching",
             "figures/training_curves.png": "what the networks learned",
             "scores.csv": "every number, one per row",

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from convergent.comparison import compare_similarities
 from convergent.matching import bipartite_match, reversed_match, semi_match, values_of
-from convergent.scores import matching_scores
+from convergent.scores import INFORMATION, INFORMATION_MEASURES, matching_scores
 
 
 class Alignment(NamedTuple):
@@ -52,6 +53,36 @@ def align(similarity: np.ndarray, live_x: np.ndarray, live_y: np.ndarray) -> tup
     return tuple(alignments)
 
 
+def align_by_information(
+    information: np.ndarray, correlation: np.ndarray, live_x: np.ndarray, live_y: np.ndarray
+) -> tuple[Alignment, Alignment]:
+    """Alignment by mutual information, and how far it agrees with the one by correlation (section 3.2).
+
+    Args:
+        information: (units_x, units_y) mutual information between the networks, nats.
+        correlation, live_x, live_y: as in `align`.
+
+    Returns:
+        Alignments of x to y and of y to x, with the scores of `scores.INFORMATION_MEASURES`; NaN where undefined.
+    """
+    among_live = np.ix_(live_x, live_y)
+    directions = zip(
+        align(information, live_x, live_y),
+        (information[among_live], information[among_live].T),
+        (correlation[among_live], correlation[among_live].T),
+        strict=True,
+    )
+    alignments = []
+    for found, by_information, by_correlation in directions:
+        scores = dict.fromkeys(INFORMATION_MEASURES, np.nan)
+        if by_information.size:
+            agreement = compare_similarities(by_correlation, by_information, np.ones(len(by_information), bool))
+            every = {**found.scores, **agreement}
+            scores = {name: every[name.removeprefix(INFORMATION)] for name in INFORMATION_MEASURES}
+        alignments.append(found._replace(scores=scores))
+    return tuple(alignments)
+
+
 def spread(partners: np.ndarray, live: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Partners among live units, told in the numbers of all units; -1 for dead units and those without a partner."""
     everyone = np.full(len(live), -1)
@@ -89,4 +120,33 @@ def partner_curves(
     return [
         dict(zip(CURVE_COLUMNS, (layer, rank, *(column[rank].item() for column in columns)), strict=True))
         for rank in range(len(order))
+    ]
+
+
+INFORMATION_COLUMNS = ("layer", "unit", "correlation", "correlation_partner", "information", "information_partner")
+
+
+def information_against_correlation(
+    layer: str, correlation: np.ndarray, by_correlation: np.ndarray, information: np.ndarray, by_information: np.ndarray
+) -> list[dict]:
+    """Each unit's best partner by either measure (Li et al., section 3.2), units without a partner left out.
+
+    Args:
+        layer: name written to each row.
+        correlation, information: (units_a, units_b).
+        by_correlation, by_information: (units_a,) best partners, -1 = none.
+
+    Returns:
+        rows with the keys of `INFORMATION_COLUMNS`, one per unit.
+    """
+    values = values_of(correlation, by_correlation), values_of(information, by_information)
+    return [
+        dict(
+            zip(
+                INFORMATION_COLUMNS,
+                (layer, unit, values[0][unit], by_correlation[unit], values[1][unit], by_information[unit]),
+                strict=True,
+            )
+        )
+        for unit in np.flatnonzero((by_correlation >= 0) & (by_information >= 0))
     ]

@@ -28,6 +28,18 @@ MATCHING_MEASURES = {
     "dead_units": "number of a's units that never change; they have no partner and are nobody's",
 }
 
+# The same for mutual information in nats, and its agreement with correlation.
+INFORMATION = "information_"
+INFORMATION_MEASURES = {
+    "information_semi_match_mean": "mean mutual information of a's units with their best partners by it, nats",
+    "information_match_mean": "mean mutual information under the one-to-one matching with the largest sum, nats",
+    "information_mutual_best_share": "share of a's units that are the best partner of their best partner, by it",
+    "information_argmax_agreement": "share of a's units whose best partner by it is the one by correlation",
+    "information_rank_correlation": "Spearman's correlation of the units' best values by the two measures",
+    "information_shared_best": "of the 8 best pairs by either measure, those in both lists",
+    "information_shared_worst": "of the 8 worst pairs by either measure, those in both lists",
+}
+
 
 def matching_scores(
     similarity: np.ndarray | None, semi: np.ndarray | None, match: np.ndarray | None, dead: int

@@ -1,4 +1,4 @@
-# From activations to scores: correlations of all units, matching of each pair of networks, controls.
+# From activations to scores: correlations and mutual information of all units, matching of each pair, controls.
 
 
 rule compute_statistics:
@@ -52,6 +52,38 @@ rule align_units:
         "Matching the units of {wildcards.population} networks, tile {wildcards.tile}"
     script:
         "../scripts/align_units.py"
+
+
+rule measure_information:
+    input:
+        activations=plan.tile_activations,
+        records=plan.tile_records,
+        statistics="<study>/statistics/{population}/{layer}/{tile}.npz",
+    output:
+        information="<study>/information/{population}/{layer}/{tile}.npz",
+        scores="<study>/information/{population}/{layer}/{tile}.csv",
+    log:
+        "<study>/logs/measure_information/{population}/{layer}/{tile}.log",
+    benchmark:
+        "<study>/benchmarks/measure_information/{population}/{layer}/{tile}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        key=plan.information_key,
+        statistics_key=plan.statistics_key,
+        dump_keys=plan.tile_dump_keys,
+        sides=plan.sides,
+        bins=config["information"]["bins"],
+        bias_correction=config["information"]["bias_correction"],
+        study=config["study"],
+    message:
+        "Measuring the mutual information of the units of {wildcards.layer}, {wildcards.population} networks, tile {wildcards.tile}"
+    script:
+        "../scripts/measure_information.py"
 
 
 rule run_controls:

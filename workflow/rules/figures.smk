@@ -98,6 +98,43 @@ rule draw_matching_curves:
         "../scripts/draw_matching_curves.py"
 
 
+rule draw_information:
+    input:
+        statistics=collect("<study>/statistics/trained/{layer}/1-1.npz", layer=plan.layers),
+        assignments=collect("<study>/alignment/trained/{layer}/1-1.npz", layer=plan.layers),
+        information=collect("<study>/information/trained/{layer}/1-1.npz", layer=plan.layers),
+        networks="<study>/tables/networks.csv",
+    output:
+        figure=report(
+            "<study>/figures/information.svg",
+            caption="../report/information.rst",
+            category="Alignment",
+            labels={"figure": "mutual information against correlation"},
+        ),
+        print="<study>/figures/information.png",
+        table="<study>/tables/information.csv",
+    log:
+        "<study>/logs/draw_information.log",
+    benchmark:
+        "<study>/benchmarks/draw_information.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("draw_information"),
+        layers=plan.layers,
+        networks=plan.groups[0],
+        product_keys=plan.first_tile_keys(),
+        information_keys=plan.first_information_keys(),
+    message:
+        "Drawing mutual information against correlation"
+    script:
+        "../scripts/draw_information.py"
+
+
 rule draw_correlation_matrices:
     input:
         statistics=collect("<study>/statistics/trained/{layer}/1-1.npz", layer=plan.layers),

@@ -66,6 +66,29 @@ def matching_curves(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
     return figure
 
 
+def information_panels(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
+    """Mutual information of each unit with its best partner against correlation with its best partner.
+
+    Args:
+        table: columns layer, correlation, correlation_partner, information, information_partner.
+        names: of the two networks.
+    """
+    layers = list(dict.fromkeys(table["layer"]))
+    figure, axes = panels(len(layers))
+    for axis, layer in zip(axes, layers, strict=True):
+        rows = table[table["layer"] == layer]
+        same = rows["correlation_partner"] == rows["information_partner"]
+        for which, colour, marker in ((same, BLUE, "o"), (~same, VERMILION, "x")):
+            axis.scatter(rows["correlation"][which], rows["information"][which], s=14, c=colour, marker=marker)
+        axis.set(title=layer, xlabel="correlation", xlim=(None, 1.02), ylim=(0, None))
+    for axis in axes[::4]:
+        axis.set_ylabel("mutual information (nats)")
+    handles = dict(zip(("same best partner by both", "different partners"), axes[0].collections, strict=True))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
+    figure.suptitle(f"Best partners of the units of {names[0]} in {names[1]}", fontsize=10, x=0.01, ha="left")
+    return figure
+
+
 def alignment_by_depth(summary: pd.DataFrame, published: pd.DataFrame, measures: dict[str, str]) -> Figure:
     """Each measure against depth, trained networks with their baselines; the paper's values beside them.
 
