@@ -19,31 +19,59 @@ __all__ = ["Moments", "correlation", "mutual_information", "pair_moments", "pair
 WIDEST_TRIANGLE = 4096
 
 
-class Moments(NamedTuple):
-    """Sums from which all second-order statistics of units x and y follow; `update` returns a new accumulator.
+class Sums(NamedTuple):
+    """Sums over the samples of one network's units, of values taken relative to the first sample.
 
-    Values are taken relative to the first sample seen. Any value within the range of the data keeps the sums free
-    of cancellation, and with this one a constant unit has a sum of squares of exactly zero.
+    Any value within the range of the data keeps the sums free of cancellation; relative to this one, a constant unit
+    has a sum of squares of exactly zero.
     """
 
     count: int
-    shift_x: np.ndarray  # (units_x,)
-    shift_y: np.ndarray  # (units_y,)
-    sum_x: np.ndarray  # (units_x,)
-    sum_y: np.ndarray  # (units_y,)
-    squares_x: np.ndarray  # (units_x,)
-    squares_y: np.ndarray  # (units_y,)
+    shift: np.ndarray  # (units,) the first sample
+    total: np.ndarray  # (units,)
+    squares: np.ndarray  # (units,)
+
+    @classmethod
+    def start(cls, first: np.ndarray) -> "Sums":
+        """Sums over no sample yet; `first` (units,) is the first to come."""
+        zeros = np.zeros(len(first))
+        return cls(0, first.astype(np.float64), zeros, zeros)
+
+    def update(self, shifted: np.ndarray) -> "Sums":
+        """Sums that also count a block of samples (samples, units) from which `shift` has been subtracted.
+
+        Raises:
+            StudyError: a value is NaN or infinite; the message names the unit by its column.
+        """
+        squares = np.einsum("ni,ni->i", shifted, shifted)
+        if not np.isfinite(squares).all():
+            unit = int(np.flatnonzero(~np.isfinite(squares))[0])
+            raise StudyError(f"the activations of unit {unit} contain NaN or infinite values.")
+        return Sums(self.count + len(shifted), self.shift, self.total + shifted.sum(axis=0), self.squares + squares)
+
+    def mean(self) -> np.ndarray:
+        """Means (units,)."""
+        return self.shift + self.total / self.count
+
+    def standard_deviation(self) -> np.ndarray:
+        """Population standard deviations (units,); exactly 0 for a constant unit."""
+        variance = self.squares / self.count - (self.total / self.count) ** 2
+        return np.sqrt(np.where(self.squares > 0, np.maximum(variance, 0.0), 0.0))
+
+
+class Moments(NamedTuple):
+    """Sums from which all second-order statistics of units x and y follow; `update` returns a new accumulator."""
+
+    x: Sums
+    y: Sums
     products: np.ndarray  # (units_x, units_y)
 
     @classmethod
     def start(cls, x: np.ndarray, y: np.ndarray | None = None) -> "Moments":
         """Accumulator of a first block of samples: x (samples, units_x), y (samples, units_y); y defaults to x."""
-        y = x if y is None else y
-        shift_x, shift_y = x[0].astype(np.float64), y[0].astype(np.float64)
-        zeros_x, zeros_y = np.zeros(len(shift_x)), np.zeros(len(shift_y))
-        products = np.zeros((len(shift_x), len(shift_y)))
-        empty = cls(0, shift_x, shift_y, zeros_x, zeros_y, zeros_x, zeros_y, products)
-        return empty.update(x, None if y is x else y)
+        other = x if y is None else y
+        empty = cls(Sums.start(x[0]), Sums.start(other[0]), np.zeros((x.shape[1], other.shape[1])))
+        return empty.update(x, y)
 
     def update(self, x: np.ndarray, y: np.ndarray | None = None) -> "Moments":
         """Accumulator that has also seen a further block; pass y exactly if `start` had it.
@@ -51,43 +79,27 @@ class Moments(NamedTuple):
         Raises:
             StudyError: a value is NaN or infinite; the message names the unit by its column.
         """
-        x = x - self.shift_x
-        y = x if y is None else y - self.shift_y
-        squares_x = np.einsum("ni,ni->i", x, x)
-        squares_y = squares_x if y is x else np.einsum("ni,ni->i", y, y)
-        for squares in (squares_x, squares_y):
-            if not np.isfinite(squares).all():
-                unit = int(np.flatnonzero(~np.isfinite(squares))[0])
-                raise StudyError(f"the activations of unit {unit} contain NaN or infinite values.")
-        sum_x = x.sum(axis=0)
-        # `x.T @ x` on one array lets BLAS compute one triangle only. On very wide arrays OpenBLAS crashes in that
-        # routine when it has several threads (seen at 16,384 columns): a copy makes it take the general product.
-        products = x.T @ (y.copy() if y is x and x.shape[1] > WIDEST_TRIANGLE else y)
-        return Moments(
-            self.count + len(x),
-            self.shift_x,
-            self.shift_y,
-            self.sum_x + sum_x,
-            self.sum_y + (sum_x if y is x else y.sum(axis=0)),
-            self.squares_x + squares_x,
-            self.squares_y + squares_y,
-            np.add(self.products, products, out=products),
-        )
+        x = x - self.x.shift
+        y = x if y is None else y - self.y.shift
+        sums = self.x.update(x)
+        return Moments(sums, sums if y is x else self.y.update(y), self.products + product_sum(x, y))
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        return self.x.count
 
     def mean(self) -> tuple[np.ndarray, np.ndarray]:
         """Means (units_x,), (units_y,)."""
-        return self.shift_x + self.sum_x / self.count, self.shift_y + self.sum_y / self.count
+        return self.x.mean(), self.y.mean()
 
     def standard_deviation(self) -> tuple[np.ndarray, np.ndarray]:
         """Population standard deviations (units_x,), (units_y,); exactly 0 for a constant unit."""
-        return (
-            standard_deviation(self.count, self.sum_x, self.squares_x),
-            standard_deviation(self.count, self.sum_y, self.squares_y),
-        )
+        return self.x.standard_deviation(), self.y.standard_deviation()
 
     def correlation(self) -> np.ndarray:
         """Pearson correlations (units_x, units_y) in [-1, 1]; 0 wherever a unit is constant."""
-        mean_x, mean_y = self.sum_x / self.count, self.sum_y / self.count
+        mean_x, mean_y = self.x.total / self.count, self.y.total / self.count
         scale_x, scale_y = (
             np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
             for deviation in self.standard_deviation()
@@ -99,10 +111,11 @@ class Moments(NamedTuple):
         return np.clip(correlation, -1.0, 1.0, out=correlation)
 
 
-def standard_deviation(count: int, total: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Population standard deviation (units,) from the sums of the values and of their squares."""
-    variance = squares / count - (total / count) ** 2
-    return np.sqrt(np.where(squares > 0, np.maximum(variance, 0.0), 0.0))
+def product_sum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Sum over samples of the products of units (units_x, units_y); x and y may be the same array."""
+    # `x.T @ x` on one array lets BLAS compute one triangle only. On very wide arrays OpenBLAS crashes in that routine
+    # when it has several threads (seen at 16,384 columns): a copy makes it take the general product.
+    return x.T @ (y.copy() if y is x and x.shape[1] > WIDEST_TRIANGLE else y)
 
 
 def correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -156,16 +169,22 @@ def pair_moments(
     if samples < 2:
         raise StudyError("correlations need at least two samples: use a larger probe set.")
     wanted = [(name, name) for name in x if within and y is None] + pairs(x, y)
-    moments: dict[tuple[str, str], Moments] = {}
-    for rows in blocks(samples, rows_per_block):
-        block = {name: values[reordered(rows, samples, (order or {}).get(name))] for name, values in networks.items()}
-        try:
+    products = {(a, b): np.zeros((networks[a].shape[1], networks[b].shape[1])) for a, b in wanted}
+    sums: dict[str, Sums] = {}
+    try:
+        for rows in blocks(samples, rows_per_block):
+            # Each network is read and summed once, whatever the number of its pairs.
+            shifted = {}
+            for name, values in networks.items():
+                block = values[reordered(rows, samples, (order or {}).get(name))]
+                sums.setdefault(name, Sums.start(block[0]))
+                shifted[name] = block - sums[name].shift
+                sums[name] = sums[name].update(shifted[name])
             for a, b in wanted:
-                both = (block[a],) if a == b else (block[a], block[b])
-                moments[a, b] = moments[a, b].update(*both) if (a, b) in moments else Moments.start(*both)
-        except StudyError:
-            raise StudyError(first_not_finite(networks)) from None
-    return moments
+                products[a, b] += product_sum(shifted[a], shifted[b])
+    except StudyError:
+        raise StudyError(first_not_finite(networks)) from None
+    return {(a, b): Moments(sums[a], sums[b], products[a, b]) for a, b in wanted}
 
 
 def tile_statistics(x: Mapping[str, np.ndarray], y: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
