@@ -198,7 +198,9 @@ def tile_statistics(x: Mapping[str, np.ndarray], y: Mapping[str, np.ndarray] | N
         (units_a, units_a) if y is None, `between/<a>/<b>` (units_a, units_b) for each of `pairs(x, y)`.
     """
     arrays: dict[str, np.ndarray] = {}
-    for (a, b), moments in pair_moments(x, y).items():
+    every = pair_moments(x, y)
+    for a, b in list(every):
+        moments = every.pop((a, b))  # its sums make room for the correlations
         for name, mean, deviation in zip((a, b), moments.mean(), moments.standard_deviation(), strict=True):
             arrays |= {f"mean/{name}": mean, f"standard_deviation/{name}": deviation}
         arrays[f"within/{a}" if a == b else f"between/{a}/{b}"] = moments.correlation()
