@@ -15,7 +15,7 @@ rule compute_statistics:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=3000,
         runtime=30,
     params:
         key=plan.statistics_key,
@@ -41,7 +41,7 @@ rule align_units:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=3000,
         runtime=30,
     params:
         product_keys=plan.alignment_keys,
@@ -70,7 +70,7 @@ rule measure_information:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=3000,
         runtime=60,
     params:
         key=plan.information_key,
@@ -100,7 +100,7 @@ rule run_controls:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=3000,
         runtime=30,
     params:
         key=plan.controls_key,
