@@ -111,6 +111,12 @@ def test_ready_made_studies_pass_the_schema(file):
         ("activations.positions", "sample", r"positions_per_image` is `null` while .* sample: give a number"),
         ("training.checkpoints", [999], r"`training.checkpoints` names epoch 999"),
         ("training.random_crop", True, r"`training.random_crop` is `true`, but the images of digits have no margin"),
+        (
+            "information.bias_correction",
+            "miller",
+            r"is `miller` \(did you mean 'miller_madow'\?\): allowed are null, miller_madow",
+        ),
+        ("dataset.probe", 8, r"`information.bins` is 10, but layer fc6 has only 8 samples"),
         ("training.shift", 8, r"`training.shift` is `8`, but the images have 8 x 8 pixels"),
         ("training.warmup_epochs", 31, r"`training.warmup_epochs` is `31`, but training ends after epoch 30"),
         ("training.checkpoints", [1.5], r"`training.checkpoints.0` is `1.5`, but must be a whole number"),

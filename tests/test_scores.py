@@ -109,6 +109,9 @@ def test_lost_rows_are_noticed():
     require_fragment("a.csv", rows, ["k"])
     with pytest.raises(StudyError, match=r"a\.csv has lost some of its rows"):
         require_fragment("a.csv", rows[:-1], ["k"])
+    with pytest.raises(StudyError, match="lost some"):
+        require_fragment("a.csv", [], ["k"])
+    require_fragment("a.csv", [], ["k"], empty=True)
     with pytest.raises(StudyError, match="does not tell of every epoch"):
         require_epochs("history.csv", ["0", "1", "2"], 3)
     require_epochs("history.csv", ["0", "1", "2", "3"], 3)

@@ -8,6 +8,7 @@ import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,8 @@ def sentence(fault: ValidationError) -> str:
                 hint = " (write it without quotes)"
             return f"{key} is {shown(found)}, but must be {kinds}{hint}."
         case "enum":
-            return f"{key} is {shown(found)}{did_you_mean(found, limit)}: allowed are {', '.join(map(str, limit))}."
+            allowed = ["null" if value is None else str(value) for value in limit]
+            return f"{key} is {shown(found)}{did_you_mean(found, allowed)}: allowed are {', '.join(allowed)}."
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
             return f"{key} is {shown(found)}, but must be {BOUNDS[fault.validator]} {limit}."
         case "pattern":
@@ -176,6 +178,7 @@ def check_meaning(config: dict) -> None:
     with naming("activations.layers"):
         layers = check_layers(architecture["name"], shapes, activations["layers"])
     check_positions(activations, layers)
+    check_bins(config["information"]["bins"], probe, activations, layers)
     if training["shift"] >= min(shape[1:]):
         raise StudyError(
             f"config key `training.shift` is `{training['shift']}`, but the images have {shape[1]} x {shape[2]} "
@@ -218,6 +221,21 @@ def check_positions(activations: dict, layers: dict[str, tuple | None]) -> None:
         if places:
             with naming("activations", f"layer {layer}: "):
                 choose_positions(choice, places, np.arange(1), wanted, seed=0)
+
+
+def check_bins(bins: int, probe: int, activations: dict, layers: dict[str, tuple]) -> None:
+    """Raise StudyError unless every layer has at least as many samples as there are bins."""
+    for layer, shape in layers.items():
+        per_image = {
+            "all": prod(shape[1:] if len(shape) == 3 else shape[:-1]),
+            "sample": activations["positions_per_image"],
+        }
+        samples = probe * (per_image.get(activations["positions"], 1) if len(shape) > 1 else 1)
+        if samples < bins:
+            raise StudyError(
+                f"config key `information.bins` is {bins}, but layer {layer} has only {samples} samples: use fewer "
+                "bins or more images (dataset.probe, dataset.validation)."
+            )
 
 
 @contextmanager

@@ -158,6 +158,16 @@ class Plan:
             *([self.information_key(place)] for place in self.layer_places(self.populations)),
         ]
 
+    def without_pairs(self, wildcards) -> list[bool]:
+        """Whether each piece has no pair of networks to score: a tile on the diagonal that holds a single network."""
+        lonely = {tile: len(self.tile_networks(Names(tile=tile))) == 1 for tile in self.tiles}
+        return [
+            *(lonely[place.tile] for place in self.alignment_places()),
+            # Controls also score each network with itself.
+            *(False for _ in self.layer_places()),
+            *(lonely[place.tile] for place in self.layer_places(self.populations)),
+        ]
+
     def alignment_places(self) -> list["Names"]:
         return [Names(population=name, tile=tile) for name in self.populations for tile in self.tiles]
 

@@ -80,13 +80,13 @@ class CaffeNet(Options):
 
     def check(self) -> None:
         for option in ("channels", "kernels", "strides"):
-            self.require(option, are_counts(getattr(self, option), 5), "five whole numbers of at least 1")
-        self.require("paddings", are_counts(self.paddings, 5, least=0), "five whole numbers of at least 0")
-        self.require("dense", are_counts(self.dense, 2), "two whole numbers of at least 1")
+            self.require(option, are_counts(getattr(self, option), 5), "five whole numbers from 1 to a million")
+        self.require("paddings", are_counts(self.paddings, 5, least=0), "five whole numbers from 0 to a million")
+        self.require("dense", are_counts(self.dense, 2), "two whole numbers from 1 to a million")
         pools_exist = are_counts(self.pools) and set(self.pools) <= {1, 2, 3, 4, 5}
         self.require("pools", pools_exist, "a list of convolutions, numbered 1 to 5")
         for option in ("pool_kernel", "pool_stride"):
-            self.require(option, are_counts((getattr(self, option),)), "a whole number of at least 1")
+            self.require(option, are_counts((getattr(self, option),)), "a whole number from 1 to a million")
         self.require("normalise", isinstance(self.normalise, bool), "true or false")
         self.require_dropout()
         known = self.initialisation in INITIALISATIONS
@@ -138,7 +138,7 @@ class MLP(Options):
     dropout: float = 0.0
 
     def check(self) -> None:
-        self.require("widths", are_counts(self.widths), "a list of whole numbers of at least 1")
+        self.require("widths", are_counts(self.widths), "a list of whole numbers from 1 to a million")
         known = self.activation in ACTIVATIONS
         self.require("activation", known, "one of " + ", ".join(ACTIVATIONS))
         self.require_dropout()
@@ -188,7 +188,7 @@ class ViTB16(Options):
 
     def check(self) -> None:
         for option in ("patch_size", "num_layers", "num_heads", "hidden_dim", "mlp_dim"):
-            self.require(option, are_counts((getattr(self, option),)), "a whole number of at least 1")
+            self.require(option, are_counts((getattr(self, option),)), "a whole number from 1 to a million")
         divides = self.hidden_dim % self.num_heads == 0
         self.require("hidden_dim", divides, f"a multiple of num_heads ({self.num_heads})")
         self.require_dropout()

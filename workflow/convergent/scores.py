@@ -36,8 +36,9 @@ INFORMATION_MEASURES = {
     "information_mutual_best_share": "share of a's units that are the best partner of their best partner, by it",
     "information_argmax_agreement": "share of a's units whose best partner by it is the one by correlation",
     "information_rank_correlation": "Spearman's correlation of the units' best values by the two measures",
-    "information_shared_best": "of the 8 best pairs by either measure, those in both lists",
-    "information_shared_worst": "of the 8 worst pairs by either measure, those in both lists",
+    "information_compared": "how many best and worst pairs are compared: 8, or as many as a has live units",
+    "information_shared_best": "of the best pairs by either measure, those in both lists",
+    "information_shared_worst": "of the worst pairs by either measure, those in both lists",
 }
 
 
@@ -100,11 +101,14 @@ def fragment(rows: list[dict]) -> list[dict]:
     return [row | {"rows": len(rows)} for row in rows]
 
 
-def require_fragment(path: str | Path, rows: list[dict], keys: Iterable[str]) -> None:
-    """Raise StudyError unless the rows read from `path` are complete and all carry one of the given keys."""
+def require_fragment(path: str | Path, rows: list[dict], keys: Iterable[str], empty: bool = False) -> None:
+    """Raise StudyError unless the rows read from `path` are complete and all carry one of the given keys.
+
+    `empty` says whether there is nothing to score in this fragment, so that it has no rows.
+    """
     for found in {row["key"] for row in rows} - set(keys):
         require_key(path, found, next(iter(keys)))
-    if any(int(row["rows"]) != len(rows) for row in rows):
+    if bool(rows) == empty or any(int(row["rows"]) != len(rows) for row in rows):
         raise StudyError(f"{path} has lost some of its rows: delete it and run the study again.")
 
 

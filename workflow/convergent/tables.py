@@ -25,9 +25,12 @@ def read_tables(paths: Iterable[str | Path]) -> list[dict[str, str]]:
     for path in paths:
         try:
             with open(path, newline="") as handle:
-                found = list(csv.DictReader(handle, strict=True))
+                reader = csv.DictReader(handle, strict=True)
+                columns, found = reader.fieldnames, list(reader)
         except (OSError, csv.Error, UnicodeDecodeError) as error:
             raise unreadable(path, error) from error
+        if not columns:
+            raise unreadable(path, ValueError("it is empty"))
         for number, row in enumerate(found, start=2):
             if None in row or None in row.values():
                 raise unreadable(path, ValueError(f"line {number} does not have the columns of the header"))

@@ -145,6 +145,7 @@ rule collect_scores:
     params:
         code=code("collect_scores"),
         product_keys=plan.score_keys,
+        without_pairs=plan.without_pairs,
     message:
         "Collecting the scores"
     script:

@@ -7,9 +7,10 @@ from convergent.tables import read_tables, write_table
 
 with logged(snakemake):
     fragments = []
-    for path, keys in zip(snakemake.input.fragments, snakemake.params.product_keys, strict=True):
+    params = snakemake.params
+    for path, keys, empty in zip(snakemake.input.fragments, params.product_keys, params.without_pairs, strict=True):
         rows = read_tables([path])
-        require_fragment(path, rows, keys)
+        require_fragment(path, rows, keys, empty)
         fragments += rows
     rows = mean_over_draws(fragments)
     write_table(snakemake.output.scores, COLUMNS, rows)

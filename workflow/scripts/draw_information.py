@@ -24,4 +24,7 @@ with logged(snakemake):
             information[f"semi/{a}/{b}"],
         )
     write_table(output.table, INFORMATION_COLUMNS, rows)
-    save(information_panels(pd.DataFrame(rows), (a, b)), [output.figure, output.print])
+    save(
+        information_panels(pd.DataFrame(rows, columns=INFORMATION_COLUMNS), params.layers, (a, b)),
+        [output.figure, output.print],
+    )

@@ -66,21 +66,22 @@ def matching_curves(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
     return figure
 
 
-def information_panels(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
+def information_panels(table: pd.DataFrame, layers: list[str], names: tuple[str, str]) -> Figure:
     """Mutual information of each unit with its best partner against correlation with its best partner.
 
     Args:
         table: columns layer, correlation, correlation_partner, information, information_partner.
+        layers: those to draw, also where no unit has a partner.
         names: of the two networks.
     """
-    layers = list(dict.fromkeys(table["layer"]))
     figure, axes = panels(len(layers))
     for axis, layer in zip(axes, layers, strict=True):
         rows = table[table["layer"] == layer]
         same = rows["correlation_partner"] == rows["information_partner"]
         for which, colour, marker in ((same, BLUE, "o"), (~same, VERMILION, "x")):
             axis.scatter(rows["correlation"][which], rows["information"][which], s=14, c=colour, marker=marker)
-        axis.set(title=layer, xlabel="correlation", xlim=(None, 1.02), ylim=(0, None))
+        axis.set(title=layer, xlabel="correlation", xlim=(None, 1.02))
+        axis.set_ylim(bottom=0 if (rows["information"] >= 0).all() else None)
     for axis in axes[::4]:
         axis.set_ylabel("mutual information (nats)")
     handles = dict(zip(("same best partner by both", "different partners"), axes[0].collections, strict=True))
