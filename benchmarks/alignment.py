@@ -6,10 +6,10 @@ Both are timed alternately in one process; ratios matter, seconds depend on the 
 """
 
 import argparse
-import time
 from statistics import median
 
 import numpy as np
+from common import rectified_networks, seconds
 from scipy.optimize import linear_sum_assignment
 
 from convergent.matching import bipartite_match, semi_match
@@ -28,12 +28,6 @@ def theirs(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return linear_sum_assignment(between, maximize=True)[1]
 
 
-def seconds(function, *arguments) -> tuple[float, np.ndarray]:
-    started = time.perf_counter()
-    result = function(*arguments)
-    return time.perf_counter() - started, result
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--units", type=int, default=512)
@@ -41,13 +35,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
 
-    # Rectified units over shared latent variables: correlated, as the units of networks are.
-    generator = np.random.default_rng(0)
-    latent = generator.normal(size=(options.samples, options.units // 2))
-    x, y = (
-        np.maximum(latent @ generator.normal(size=(options.units // 2, options.units)), 0).astype(np.float32)
-        for _ in range(2)
-    )
+    x, y = rectified_networks(options.units, options.samples)
     ours(x, y), theirs(x, y)
     pairs = [(seconds(ours, x, y), seconds(theirs, x, y)) for _ in range(options.repeats)]
     assert all(np.array_equal(mine, reference) for (_, mine), (_, reference) in pairs), "the matchings differ"

@@ -11,22 +11,16 @@ population counts; a bincount for each pair. `--wide` runs two layers of 4,096 u
 """
 
 import argparse
-import time
 import tracemalloc
 from statistics import median
 
 import numpy as np
+from common import rectified_networks, seconds
 from sklearn.feature_selection import mutual_info_regression
 
 from convergent.mutual_information import Codes, codes, mutual_information, mutual_information_of_codes
 
 BINS = 10
-
-
-def seconds(function, *arguments) -> tuple[float, object]:
-    started = time.perf_counter()
-    result = function(*arguments)
-    return time.perf_counter() - started, result
 
 
 def histogram_estimate(a: np.ndarray, b: np.ndarray) -> float:
@@ -113,13 +107,8 @@ def main() -> None:
     parser.add_argument("--wide", action="store_true")
     options = parser.parse_args()
 
-    # Rectified units over shared latent variables: dependent, as the units of networks are.
     generator = np.random.default_rng(0)
-    latent = generator.normal(size=(options.samples, options.units // 2))
-    x, y = (
-        np.maximum(latent @ generator.normal(size=(options.units // 2, options.units)), 0).astype(np.float32)
-        for _ in range(2)
-    )
+    x, y = rectified_networks(options.units, options.samples)
     runs = [seconds(mutual_information, x, y, BINS) for _ in range(options.repeats)]
     ours, information = median(spent for spent, _ in runs), runs[0][1]
 

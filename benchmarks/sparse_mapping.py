@@ -8,10 +8,10 @@ all: it treats them one by one.
 """
 
 import argparse
-import time
 from statistics import median
 
 import numpy as np
+from common import rectified_networks, seconds
 from sklearn.linear_model import Lasso
 from threadpoolctl import threadpool_limits
 
@@ -32,12 +32,6 @@ def theirs(x: np.ndarray, y: np.ndarray, gram: np.ndarray, penalties: list[float
     return maps
 
 
-def seconds(function, *arguments) -> tuple[float, np.ndarray]:
-    started = time.perf_counter()
-    result = function(*arguments)
-    return time.perf_counter() - started, result
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--units", type=int, default=512)
@@ -48,10 +42,8 @@ def main() -> None:
     options = parser.parse_args()
     threadpool_limits(options.threads)
 
-    # Rectified units over shared latent variables: correlated, as the units of networks are.
-    generator = np.random.default_rng(0)
-    latent = generator.normal(size=(options.samples, options.units // 2))
-    x, y = (np.maximum(latent @ generator.normal(size=(options.units // 2, options.units)), 0) for _ in range(2))
+    x, y = rectified_networks(options.units, options.samples)
+    x, y = (values.astype(np.float64) for values in (x, y))
     x, y = (np.asfortranarray((values - values.mean(axis=0)) / values.std(axis=0)) for values in (x, y))
     within, between = correlation(x, x), correlation(x, y)
     gram, some = np.ascontiguousarray(x.T @ x), y[:, : options.reference_targets]
