@@ -19,5 +19,7 @@ with logged(snakemake):
     summary = summary[summary["measure"].isin(MEASURES)]
     with written_whole(snakemake.output.table) as partial:
         summary.to_csv(partial, index=False)
-    figure = alignment_by_depth(summary, pd.read_csv(snakemake.input.published), MEASURES)
+    published = pd.read_csv(snakemake.input.published, keep_default_na=False)
+    published = published.query("network_a == 'net1' and network_b == 'net2' and not source.str.startswith('derived')")
+    figure = alignment_by_depth(summary, published, MEASURES)
     save(figure, [snakemake.output.figure, snakemake.output.print])

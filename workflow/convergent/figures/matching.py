@@ -109,6 +109,7 @@ def alignment_by_depth(summary: pd.DataFrame, published: pd.DataFrame, measures:
         axis.set(title=title)
         name_layers(axis, layers)
     axis = axes[-1]
+    published = published[published["measure"].isin(measures)]
     depth = list(dict.fromkeys(published["layer"]))
     for (measure, title), style in zip(measures.items(), ("-", "--", ":"), strict=False):
         rows = published[published["measure"] == measure]
