@@ -11,8 +11,6 @@ from convergent.scores import (
     fragment,
     matching_scores,
     mean_over_draws,
-    require_accuracy,
-    require_epochs,
     require_fragment,
     score_rows,
     summarise,
@@ -112,13 +110,3 @@ def test_lost_rows_are_noticed():
     with pytest.raises(StudyError, match="lost some"):
         require_fragment("a.csv", [], ["k"])
     require_fragment("a.csv", [], ["k"], empty=True)
-    with pytest.raises(StudyError, match="does not tell of every epoch"):
-        require_epochs("history.csv", ["0", "1", "2"], 3)
-    require_epochs("history.csv", ["0", "1", "2", "3"], 3)
-
-
-def test_the_floor_is_a_floor():
-    require_accuracy("net1", 0.9, 0.9)
-    for accuracy in (0.899, np.nan):
-        with pytest.raises(StudyError, match="net1 ended with a validation accuracy"):
-            require_accuracy("net1", accuracy, 0.9)

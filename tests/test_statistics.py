@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from convergent import statistics
 from convergent.errors import StudyError
-from convergent.statistics import Moments, correlation, pair_moments, tile_statistics
+from convergent.statistics import Moments, correlation, live_units, pair_moments, tile_statistics
 
 
 def rectified(generator, samples, units):
@@ -87,6 +87,13 @@ def test_networks_of_different_width_are_told_apart(generator):
     np.testing.assert_allclose(tile["within/c"], np.corrcoef(c, rowvar=False), atol=1e-12)
     np.testing.assert_allclose(tile["mean/b"], b.mean(axis=0), rtol=1e-6)
     assert sorted(name for name in tile if name.startswith("between")) == ["between/a/b", "between/a/c", "between/b/c"]
+
+
+def test_live_units_are_told_from_the_statistics(generator):
+    a, b = rectified(generator, 50, 3), rectified(generator, 50, 2)
+    a[:, 1] = 7
+    live = live_units(tile_statistics({"a": a, "b": b}))
+    assert {name: list(units) for name, units in live.items()} == {"a": [True, False, True], "b": [True, True]}
 
 
 def test_tiles_give_the_numbers_of_the_whole(generator):

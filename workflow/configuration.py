@@ -8,7 +8,6 @@ import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -227,7 +226,7 @@ def check_bins(bins: int, probe: int, activations: dict, layers: dict[str, tuple
     """Raise StudyError unless every layer has at least as many samples as there are bins."""
     for layer, shape in layers.items():
         per_image = {
-            "all": prod(shape[1:] if len(shape) == 3 else shape[:-1]),
+            "all": math.prod(shape[1:] if len(shape) == 3 else shape[:-1]),
             "sample": activations["positions_per_image"],
         }
         samples = probe * (per_image.get(activations["positions"], 1) if len(shape) > 1 else 1)

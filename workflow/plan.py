@@ -8,7 +8,6 @@ reader recognises a file that another run left there.
 Methods that take `wildcards` are the rules' input and parameter functions.
 """
 
-from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -141,47 +140,36 @@ class Plan:
 
     def score_fragments(self, wildcards) -> list[str]:
         """The pieces of the score table."""
-        return [
-            *(f"<study>/alignment/{place.population}/{place.tile}.csv" for place in self.alignment_places()),
-            *(f"<study>/controls/{place.layer}/{place.tile}.csv" for place in self.layer_places()),
-            *(
-                f"<study>/information/{place.population}/{place.layer}/{place.tile}.csv"
-                for place in self.layer_places(self.populations)
-            ),
-        ]
+        return [path for path, _, _ in self._score_pieces]
 
-    def score_keys(self, wildcards) -> list[list[str]]:
-        """The keys that the rows of each piece may carry, in their order."""
-        return [
-            *(self.alignment_keys(place)["alignment"] for place in self.alignment_places()),
-            *([self.controls_key(place)] for place in self.layer_places()),
-            *([self.information_key(place)] for place in self.layer_places(self.populations)),
-        ]
+    def score_contents(self, wildcards) -> list[tuple[list[str], bool]]:
+        """For each piece, the keys that its rows may carry, and whether there is no pair to score in it."""
+        return [(keys, empty) for _, keys, empty in self._score_pieces]
 
-    def without_pairs(self, wildcards) -> list[bool]:
-        """Whether each piece has no pair of networks to score: a tile on the diagonal that holds a single network."""
-        lonely = {tile: len(self.tile_networks(Names(tile=tile))) == 1 for tile in self.tiles}
-        return [
-            *(lonely[place.tile] for place in self.alignment_places()),
-            # Controls also score each network with itself.
-            *(False for _ in self.layer_places()),
-            *(lonely[place.tile] for place in self.layer_places(self.populations)),
-        ]
+    @cached_property
+    def _score_pieces(self) -> list[tuple[str, list[str], bool]]:
+        every = [Names(population=name, tile=tile) for name in self.populations for tile in self.tiles]
+        layers = [Names(layer=layer, **vars(place)) for layer in self.layers for place in every]
+        pieces = []
+        for place in every:
+            path = f"<study>/alignment/{place.population}/{place.tile}.csv"
+            pieces.append((path, self.alignment_keys(place)["alignment"], self.without_pairs(place)))
+        for place in layers:
+            path = f"<study>/information/{place.population}/{place.layer}/{place.tile}.csv"
+            pieces.append((path, [self.information_key(place)], self.without_pairs(place)))
+            if place.population == TRAINED:
+                # Controls also score each network with itself.
+                pieces.append((f"<study>/controls/{place.layer}/{place.tile}.csv", [self.controls_key(place)], False))
+        return pieces
 
-    def alignment_places(self) -> list["Names"]:
-        return [Names(population=name, tile=tile) for name in self.populations for tile in self.tiles]
-
-    def layer_places(self, populations: Iterable[str] = (TRAINED,)) -> list["Names"]:
-        return [
-            Names(population=population, layer=layer, tile=tile)
-            for population in populations
-            for layer in self.layers
-            for tile in self.tiles
-        ]
+    def without_pairs(self, wildcards) -> bool:
+        """Whether a tile has no pair of networks to score: one on the diagonal that holds a single network."""
+        return len(self.tile_networks(wildcards)) == 1
 
     def first_information_keys(self) -> list[str]:
         """Keys of the trained networks' mutual information in the first tile, layer by layer."""
-        return [self.information_key(place) for place in self.layer_places() if place.tile == FIRST_TILE]
+        places = [Names(population=TRAINED, layer=layer, tile=FIRST_TILE) for layer in self.layers]
+        return [self.information_key(place) for place in places]
 
     def first_tile_keys(self) -> dict[str, list[str]]:
         """Keys of what figures show: the trained networks of the first tile."""

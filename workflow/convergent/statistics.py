@@ -208,6 +208,12 @@ def tile_statistics(x: Mapping[str, np.ndarray], y: Mapping[str, np.ndarray] | N
     return arrays
 
 
+def live_units(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Network -> (units,) whether each unit varies, from the arrays of `tile_statistics`."""
+    prefix = "standard_deviation/"
+    return {name.removeprefix(prefix): arrays[name] > 0 for name in arrays if name.startswith(prefix)}
+
+
 def pairs(x: Iterable[str], y: Iterable[str] | None = None) -> list[tuple[str, str]]:
     """Pairs of different networks, each once: all within x, or every one of x with every one of y."""
     return list(combinations(x, 2)) if y is None else list(product(x, y))

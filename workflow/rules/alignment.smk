@@ -144,8 +144,7 @@ rule collect_scores:
         runtime=10,
     params:
         code=code("collect_scores"),
-        product_keys=plan.score_keys,
-        without_pairs=plan.without_pairs,
+        contents=plan.score_contents,
     message:
         "Collecting the scores"
     script:

@@ -5,10 +5,8 @@ from job import logged
 from convergent.alignment import align
 from convergent.files import load_arrays, save_arrays
 from convergent.scores import FRAGMENT_COLUMNS, fragment, score_rows
-from convergent.statistics import pairs
+from convergent.statistics import live_units, pairs
 from convergent.tables import write_table
-
-DEVIATION = "standard_deviation/"
 
 with logged(snakemake):
     params, population, rows = snakemake.params, snakemake.wildcards.population, []
@@ -21,7 +19,7 @@ with logged(snakemake):
         strict=True,
     ):
         statistics = load_arrays(source, source_key)
-        live = {name.removeprefix(DEVIATION): statistics[name] > 0 for name in statistics if name.startswith(DEVIATION)}
+        live = live_units(statistics)
         assignments = {}
         for a, b in pairs(*params.sides):
             directions = align(statistics[f"between/{a}/{b}"], live[a], live[b])

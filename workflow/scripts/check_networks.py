@@ -2,7 +2,7 @@
 
 from job import logged
 
-from convergent.scores import require_accuracy, require_epochs
+from convergent.history import require_accuracy, require_epochs
 from convergent.tables import read_tables, write_table
 
 COLUMNS = ("network", "epoch", "train_loss", "validation_loss", "validation_accuracy")

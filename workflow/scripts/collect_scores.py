@@ -7,8 +7,7 @@ from convergent.tables import read_tables, write_table
 
 with logged(snakemake):
     fragments = []
-    params = snakemake.params
-    for path, keys, empty in zip(snakemake.input.fragments, params.product_keys, params.without_pairs, strict=True):
+    for path, (keys, empty) in zip(snakemake.input.fragments, snakemake.params.contents, strict=True):
         rows = read_tables([path])
         require_fragment(path, rows, keys, empty)
         fragments += rows

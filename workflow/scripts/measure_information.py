@@ -7,14 +7,14 @@ from convergent.alignment import align_by_information
 from convergent.files import load_arrays, save_arrays
 from convergent.mutual_information import codes, mutual_information_of_codes
 from convergent.scores import FRAGMENT_COLUMNS, fragment, score_rows
-from convergent.statistics import pairs
+from convergent.statistics import live_units, pairs
 from convergent.tables import write_table
 
 with logged(snakemake):
     params, wildcards = snakemake.params, snakemake.wildcards
     activations, _ = open_layer(snakemake.input.records, params.dump_keys, wildcards.layer)
     statistics = load_arrays(snakemake.input.statistics, params.statistics_key)
-    live = {network: statistics[f"standard_deviation/{network}"] > 0 for network in activations}
+    live = live_units(statistics)
     binned = {network: codes(values, params.bins, network) for network, values in activations.items()}
     arrays, rows = {}, []
     for a, b in pairs(*params.sides):
