@@ -46,7 +46,8 @@ def test_seeds_differ_in_what_the_config_varies():
 def test_a_key_follows_what_its_product_is_made_from():
     place = Names(network="net2", population="trained", layer="conv3", tile="1-1")
     base = planned()
-    stages = ("data_key", "network_key", "dump_key", "statistics_key", "information_key", "controls_key")
+    late = ("information_key", "maps_key", "groups_key", "resampling_key", "controls_key", "pictures_key")
+    stages = ("data_key", "network_key", "dump_key", "statistics_key", *late)
 
     def moved(**changes):
         plan = planned(**changes)
@@ -56,17 +57,47 @@ def test_a_key_follows_what_its_product_is_made_from():
     assert moved(study="other") == []
     assert moved(training={"accuracy_floor": 0.7}) == []
     assert moved(controls={"shuffles": 5}) == ["controls_key"]
-    assert moved(activations={"positions": "mean"}) == ["dump_key", "statistics_key", "information_key", "controls_key"]
-    assert moved(training={"epochs": 31}) == [
-        "network_key",
-        "dump_key",
-        "statistics_key",
-        "information_key",
-        "controls_key",
-    ]
+    assert moved(activations={"positions": "mean"}) == ["dump_key", "statistics_key", *late]
+    assert moved(training={"epochs": 31}) == ["network_key", "dump_key", "statistics_key", *late]
     assert moved(seed=9) == list(stages)
-    assert moved(networks=5) == ["statistics_key", "information_key", "controls_key"]
-    assert moved(information={"bins": 5}) == ["information_key"]
+    assert moved(networks=5) == ["statistics_key", *late]
+    assert moved(information={"bins": 5}) == ["information_key", "resampling_key", "pictures_key"]
+    assert moved(maps={"predictors": [1, 5]}) == ["maps_key", "resampling_key", "pictures_key"]
+    assert moved(groups={"depth": 2}) == ["groups_key", "pictures_key"]
+    assert moved(groups={"threshold": 0.3}) == ["groups_key", "resampling_key", "controls_key", "pictures_key"]
+    assert moved(resampling={"images": 5}) == ["resampling_key"]
+    assert moved(pictures={"images": 4}) == ["pictures_key"]
+
+
+def test_published_numbers_compare_only_with_the_papers_own_study():
+    full = {"dataset": {"name": "imagenet", "options": {"path": "."}}, "architecture": {"name": "caffenet"}}
+    full["activations"] = {"layers": ["conv1", "fc6"]}
+
+    def of(changes):
+        return Plan(completed({"study": "mine", **changes}, thorough=False))
+
+    assert of(full).regime == "exact"
+    assert of(full | {"architecture": {"name": "caffenet", "options": {"initialisation": "caffe"}}}).regime == "exact"
+    assert of(full | {"architecture": {"name": "caffenet", "options": {"dense": [64, 64]}}}).regime == "scaled"
+    assert planned().regime == "scaled"
+    assert of(full).convolutional_layers == ["conv1"]
+    assert planned().published_units(Names(layer="conv2")) == 256
+    mlp = {"architecture": {"name": "mlp"}, "activations": {"layers": ["fc1", "fc2"]}}
+    assert planned(**mlp).published_units(Names(layer="fc1")) is None
+    assert planned(**mlp).convolutional_layers == []
+
+
+def test_maps_are_made_for_the_layers_asked_for():
+    layers = ["conv1", "conv2", "conv3"]
+    for asked, mapped in ((None, layers), ([], []), (["conv3", "conv1"], ["conv1", "conv3"])):
+        plan = planned(activations={"layers": layers}, maps={"layers": asked})
+        assert plan.mapped_layers == mapped
+        assert [name for name in plan.figure_names if name.startswith("sparse_maps/")] == [
+            f"sparse_maps/{layer}" for layer in mapped
+        ]
+        assert ("sparse_prediction" in plan.figure_names) == bool(mapped)
+    assert planned(activations={"layers": layers}).costly_redraws(Names(layer="conv3")) == []
+    assert planned(maps={"layers": []}).costly_redraws(Names(layer="conv1")) == ["information"]
 
 
 def test_the_code_of_a_stage_is_its_script_and_what_that_imports(tmp_path, monkeypatch):

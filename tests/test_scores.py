@@ -13,7 +13,6 @@ from convergent.scores import (
     mean_over_draws,
     require_fragment,
     score_rows,
-    summarise,
 )
 
 
@@ -30,6 +29,8 @@ def test_identical_networks_match_perfectly(generator):
         "match_overlap": 1,
         "mutual_best_share": 1,
         "share_below_half": 0,
+        "share_strong": 1,
+        "share_near_identical": 1,
         "dead_units": 0,
     }
 
@@ -58,32 +59,6 @@ def test_unmatched_units_of_a_wider_network_enter_no_one_to_one_mean():
     scores = scores_of(np.array([[0.9], [0.5], [0.1]]))
     assert scores["match_mean"] == pytest.approx(0.9)
     assert scores["semi_match_mean"] == pytest.approx(0.5)
-
-
-def test_the_summary_is_the_spread_over_pairs():
-    rows = [
-        {"population": "trained", "layer": "conv1", "measure": "match_mean", "value": value}
-        for value in (0.5, 0.7, 0.9)
-    ]
-    rows.append({"population": "untrained", "layer": "conv1", "measure": "match_mean", "value": 0.2})
-    first, second = summarise(rows)
-    assert (first["population"], first["pairs"], first["minimum"], first["maximum"]) == ("trained", 3, 0.5, 0.9)
-    assert first["mean"] == pytest.approx(0.7)
-    assert first["standard_deviation"] == pytest.approx(0.2)
-    assert (second["pairs"], second["standard_deviation"]) == (1, 0)
-
-
-def test_undefined_scores_leave_the_summary_of_the_others_alone():
-    def summary(values):
-        rows = [{"population": "trained", "layer": "fc6", "measure": "match_mean", "value": value} for value in values]
-        return summarise(rows)[0]
-
-    for values in ((0.5, np.nan, 0.3), (np.nan, 0.3, 0.5)):
-        found = summary(values)
-        assert (found["pairs"], found["minimum"], found["maximum"]) == (2, 0.3, 0.5)
-        assert found["mean"] == pytest.approx(0.4)
-    assert summary((np.nan, np.nan))["pairs"] == 0
-    assert np.isnan(summary((np.nan, np.nan))["mean"])
 
 
 def test_draws_are_averaged_pair_by_pair():

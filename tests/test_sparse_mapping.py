@@ -13,6 +13,7 @@ from convergent.sparse_mapping import (
     least_squares_maps,
     matched_order,
     optimality_gap,
+    pooled_r_squared,
     prediction_errors,
     prediction_loss,
     predictors_per_target,
@@ -144,7 +145,7 @@ def test_dependent_and_dead_units_are_handled(generator, samples):
     assert not maps[:, :, 7].any()
     assert not maps[:, 4].any()
     assert np.isnan(r_squared(maps, on_fit(x, y))[:, 4]).all()
-    trained = train_maps(within, between, 0.03, iterations=10).maps
+    trained = train_maps(within, between, [0.03], iterations=10).maps[0]
     assert (trained != 0).any() and not trained[:, 7].any() and not trained[4].any()
     curve = refit_curve(within, between, on_fit(x, y), counts=(1, 30, "all"))
     np.testing.assert_allclose(curve[1], curve[2], atol=1e-5)
@@ -189,17 +190,35 @@ def test_held_out_scores_equal_those_measured_on_the_samples(generator):
         direct = ((x_test @ weights.T - y_test) ** 2).mean(axis=0)
         np.testing.assert_allclose(errors, direct)
         np.testing.assert_allclose(share, 1 - direct / (y_test**2).mean(axis=0))
-        assert prediction_loss(weights, moments) == pytest.approx(direct.mean() / 2)
+        variance = (y_test**2).mean(axis=0)
+        assert prediction_loss(weights, moments) == pytest.approx((direct / (1 + variance)).mean())
+        pooled = 1 - (direct / (1 + variance)).sum() / (variance / (1 + variance)).sum()
+        assert pooled_r_squared(weights, moments) == pytest.approx(pooled)
+
+
+def test_a_unit_that_fires_almost_only_in_the_other_part_does_not_rule_the_loss(generator):
+    x, y = rectified_pair(generator, samples=400, units_x=6, units_y=5)
+    y[:, 0] = 0
+    y[0, 0], y[200:, 0] = 1e-3, y[200:, 1]
+    first, second = slice(0, 200), slice(200, None)
+    moments = SecondMoments(
+        held_out_moments(Moments.start(x[first]), Moments.start(x[second])),
+        held_out_moments(Moments.start(x[first], y[first]), Moments.start(x[second], y[second])),
+        np.diag(held_out_moments(Moments.start(y[first]), Moments.start(y[second]))),
+    )
+    assert prediction_errors(np.zeros((5, 6)), moments).max() > 1e4
+    assert 0.4 < prediction_loss(np.zeros((5, 6)), moments) < 0.7
+    assert pooled_r_squared(np.zeros((5, 6)), moments) == pytest.approx(0)
 
 
 def test_refit_curve_rises_from_the_best_unit_to_least_squares(generator):
     x, y = rectified_pair(generator)
     within, between = correlation(x, x), correlation(x, y)
     curve = refit_curve(within, between, on_fit(x, y), counts=(1, 2, 3, 4, 8, 20, "all"))
-    assert (np.diff(curve, axis=0) >= -1e-9).all()
-    np.testing.assert_allclose(curve[0], (between**2).max(axis=0))
-    np.testing.assert_allclose(curve[-2], curve[-1])
-    np.testing.assert_allclose(curve[-1], r_squared(least_squares_maps(within, between), on_fit(x, y)))
+    assert (np.diff(curve) >= -1e-9).all()
+    assert curve[0] == pytest.approx((between**2).max(axis=0).mean())
+    assert curve[-2] == pytest.approx(curve[-1])
+    assert curve[-1] == pytest.approx(r_squared(least_squares_maps(within, between), on_fit(x, y)).mean())
 
 
 def test_each_selected_unit_is_the_best_addition(generator):
@@ -218,25 +237,27 @@ def test_training_reaches_the_exact_map_if_it_lasts(generator):
     x, y = rectified_pair(generator, units_x=8, units_y=6)
     within, between = correlation(x, x), correlation(x, y)
     exact = lasso_path(within, between, [0.1])[0]
-    trained = train_maps(within, between, 0.1, iterations=20_000, learning_rate=0.02, halve_every=2000)
-    np.testing.assert_allclose(trained.maps, exact, atol=2e-3)
+    trained = train_maps(within, between, [0.1], iterations=20_000, learning_rate=0.02, halve_every=2000)
+    np.testing.assert_allclose(trained.maps[0], exact, atol=2e-3)
     moments = on_fit(x, y)
-    assert trained.losses[-1] == pytest.approx(prediction_loss(exact, moments), abs=1e-3)
-    np.testing.assert_array_equal(predictors_per_target(trained.maps, 2e-3), predictors_per_target(exact, 2e-3))
+    assert trained.losses[0, -1] == pytest.approx(prediction_loss(exact, moments), abs=1e-3)
+    np.testing.assert_array_equal(predictors_per_target(trained.maps[0], 2e-3), predictors_per_target(exact, 2e-3))
 
 
 def test_training_stops_short_of_least_squares_as_published(generator):
     x, y = rectified_pair(generator, samples=4000, units_x=96, units_y=96, latent=20)
     within, between = correlation(x, x), correlation(x, y)
-    free, light, collapsed = (train_maps(within, between, decay * 96) for decay in (0.0, 1e-4, 1e-1))
-    assert free.losses[-1] > light.losses[-1] > prediction_loss(least_squares_maps(within, between), on_fit(x, y))
-    assert collapsed.losses[-1] == pytest.approx(0.5, abs=0.01)
-    assert free.losses[0] == pytest.approx(1.0, abs=0.1)  # predictions as large as the targets, but of nothing
+    maps, losses = train_maps(within, between, 96 * np.array([0.0, 1e-4, 1e-1]))
+    free, light, collapsed = losses[:, -1]
+    assert free > light > prediction_loss(least_squares_maps(within, between), on_fit(x, y))
+    assert collapsed == pytest.approx(0.5, abs=0.01)
+    assert losses[0, 0] == pytest.approx(1.0, abs=0.1)  # predictions as large as the targets, but of nothing
     assert (
-        predictors_per_target(light.maps, 1e-3).mean()
+        predictors_per_target(maps[1], 1e-3).mean()
         > predictors_per_target(lasso_path(within, between, [1e-4 * 96])).mean()
     )
-    np.testing.assert_array_equal(free.maps, train_maps(within, between, 0.0).maps)
+    for index, decay in enumerate((0.0, 1e-4, 1e-1)):  # whether maps train alone or together makes no difference
+        np.testing.assert_allclose(maps[index], train_maps(within, between, [96 * decay]).maps[0], atol=1e-6)
 
 
 def test_matched_order_shows_a_planted_permutation(generator):

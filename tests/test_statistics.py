@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from convergent import statistics
 from convergent.errors import StudyError
-from convergent.statistics import Moments, correlation, live_units, pair_moments, tile_statistics
+from convergent.statistics import Moments, correlation, pair_moments, tile_statistics, units_of
 
 
 def rectified(generator, samples, units):
@@ -30,7 +30,7 @@ def test_correlation_ignores_scale_and_offset_and_keeps_sign(generator):
 def test_streaming_equals_in_memory(samples, rows_per_block, seed):
     generator = np.random.default_rng(seed)
     x, y = rectified(generator, samples, 3), rectified(generator, samples, 4)
-    streamed = pair_moments({"a": x}, {"b": y}, rows_per_block=rows_per_block)["a", "b"]
+    streamed = pair_moments({"a": x, "b": y}, [("a", "b")], rows_per_block=rows_per_block)["a", "b"]
     whole = Moments.start(x, y)
     for one, other in ((streamed.x, whole.x), (streamed.y, whole.y)):
         for first, second in zip(one, other, strict=True):
@@ -49,7 +49,7 @@ def test_moments_do_not_change_under_update(generator):
 
 def test_means_and_deviations_are_numpys(generator):
     x, y = rectified(generator, 400, 3), 1e4 + generator.normal(size=(400, 6))
-    moments = pair_moments({"a": x}, {"b": y}, rows_per_block=64)["a", "b"]
+    moments = pair_moments({"a": x, "b": y}, [("a", "b")], rows_per_block=64)["a", "b"]
     for ours, values in zip(moments.mean(), (x, y), strict=True):
         np.testing.assert_allclose(ours, values.mean(axis=0, dtype=np.float64), rtol=1e-12)
     for ours, values in zip(moments.standard_deviation(), (x, y), strict=True):
@@ -66,7 +66,7 @@ def test_a_large_mean_costs_no_precision(generator):
 def test_dead_units_correlate_with_nothing(generator, constant):
     x = generator.normal(size=(101, 4))
     x[:, 2] = constant
-    result = pair_moments({"a": x}, rows_per_block=13)["a", "a"]
+    result = pair_moments({"a": x}, [("a", "a")], rows_per_block=13)["a", "a"]
     assert result.standard_deviation()[0][2] == 0
     assert not result.correlation()[2].any()
     assert not result.correlation()[:, 2].any()
@@ -89,11 +89,12 @@ def test_networks_of_different_width_are_told_apart(generator):
     assert sorted(name for name in tile if name.startswith("between")) == ["between/a/b", "between/a/c", "between/b/c"]
 
 
-def test_live_units_are_told_from_the_statistics(generator):
+def test_units_are_told_from_the_statistics(generator):
     a, b = rectified(generator, 50, 3), rectified(generator, 50, 2)
     a[:, 1] = 7
-    live = live_units(tile_statistics({"a": a, "b": b}))
-    assert {name: list(units) for name, units in live.items()} == {"a": [True, False, True], "b": [True, True]}
+    units = units_of(tile_statistics({"a": a, "b": b}))
+    np.testing.assert_allclose(units["a"].mean, a.mean(axis=0), rtol=1e-6)
+    assert {name: list(own.live) for name, own in units.items()} == {"a": [True, False, True], "b": [True, True]}
 
 
 def test_tiles_give_the_numbers_of_the_whole(generator):
@@ -109,17 +110,33 @@ def test_tiles_give_the_numbers_of_the_whole(generator):
 @pytest.mark.parametrize("per_image", [1, 4])
 def test_reading_images_in_another_order_is_reordering_the_samples(generator, per_image):
     a, b = rectified(generator, 60, 3), rectified(generator, 60, 4)
-    order = generator.permutation(60 // per_image)
-    moments = pair_moments({"a": a, "b": b}, order={"b": order}, rows_per_block=7)["a", "b"]
+    images = 60 // per_image
+    order = generator.permutation(images)
+    moments = pair_moments({"a": a, "b": b}, [("a", "b")], images, {"b": order}, rows_per_block=7)["a", "b"]
     shuffled = b.reshape(-1, per_image, 4)[order].reshape(60, 4)
     np.testing.assert_allclose(moments.correlation(), correlation(a, shuffled), atol=1e-12)
 
 
+@pytest.mark.parametrize("per_image", [1, 4])
+def test_some_images_may_be_read_or_one_several_times(generator, per_image):
+    a, b = rectified(generator, 60, 3), rectified(generator, 60, 4)
+    chosen = generator.integers(60 // per_image, size=9)
+    moments = pair_moments(
+        {"a": a, "b": b}, [("a", "b")], 60 // per_image, dict.fromkeys("ab", chosen), rows_per_block=7
+    )["a", "b"]
+    read = [values.reshape(-1, per_image, values.shape[1])[chosen].reshape(9 * per_image, -1) for values in (a, b)]
+    assert moments.count == 9 * per_image
+    np.testing.assert_allclose(moments.correlation(), correlation(*read), atol=1e-12)
+    with pytest.raises(StudyError, match="samples differ"):
+        pair_moments({"a": a, "b": b}, [("a", "b")], 60 // per_image, {"a": chosen})
+
+
 def test_pairs_are_those_asked_for(generator):
     networks = {name: rectified(generator, 10, 2) for name in "abc"}
-    assert list(pair_moments(networks, within=False)) == [("a", "b"), ("a", "c"), ("b", "c")]
-    assert set(pair_moments(networks)) == {("a", "a"), ("b", "b"), ("c", "c"), ("a", "b"), ("a", "c"), ("b", "c")}
-    assert list(pair_moments({"a": networks["a"]}, {"c": networks["c"]})) == [("a", "c")]
+    networks["d"] = networks["a"] * np.nan
+    wanted = [("a", "c"), ("b", "b"), ("c", "b")]
+    assert list(pair_moments(networks, wanted)) == wanted
+    assert pair_moments(networks, []) == {}
 
 
 def test_very_wide_layers_take_another_product_with_the_same_result(generator, monkeypatch):
@@ -139,7 +156,7 @@ def test_a_value_that_is_no_number_is_named(generator, bad):
     a, b = rectified(generator, 50, 3), rectified(generator, 50, 4)
     b[41, 2] = bad
     with pytest.raises(StudyError, match="unit 2 of net2"):
-        pair_moments({"net1": a, "net2": b}, rows_per_block=10)
+        pair_moments({"net1": a, "net2": b}, [("net1", "net2")], rows_per_block=10)
 
 
 def test_unequal_numbers_of_samples_are_refused(generator):

@@ -4,16 +4,17 @@
 unit keeps its distribution (the negative control). `permuted`: a network against a copy of itself with its units in
 random order, which must give a correlation of 1 and the order back (the positive control). `siblings`: a network
 against itself, no unit being its own partner: how much units resemble each other without any second network.
+`against_untrained`: a trained network against another one before its training.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from convergent.errors import StudyError
 from convergent.matching import bipartite_match
 from convergent.samples import ROWS_PER_BLOCK, blocks
-from convergent.statistics import Moments, pair_moments
+from convergent.statistics import Moments, pair_moments, pairs
 
 
 def shuffled_moments(
@@ -34,7 +35,27 @@ def shuffled_moments(
         generator: source of the shuffles.
     """
     for _ in range(draws):
-        yield pair_moments(x, y, order={name: generator.permutation(images) for name in x}, within=False)
+        order = {name: generator.permutation(images) for name in x}
+        yield pair_moments({**x, **(y or {})}, pairs(x, y), images, order)
+
+
+def across(
+    first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], unordered: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Moments]:
+    """Moments of networks of one population with those of another, for pairs of different networks.
+
+    Args:
+        first, second: network name -> (samples, units), all over the same samples; the two populations.
+        unordered: pairs of names; each is taken in both directions.
+
+    Returns:
+        (a, b) -> moments of a from the first population with b from the second.
+    """
+    both = {("first", name): values for name, values in first.items()}
+    both |= {("second", name): values for name, values in second.items()}
+    ordered = [direction for a, b in unordered for direction in ((a, b), (b, a))]
+    moments = pair_moments(both, [(("first", a), ("second", b)) for a, b in ordered])
+    return dict(zip(ordered, moments.values(), strict=True))
 
 
 def permuted_correlation(

@@ -16,7 +16,11 @@ from convergent.matching import mutual_best, values_of
 COLUMNS = ("study", "population", "layer", "measure", "network_a", "network_b", "value")
 # A fragment tells with every row what made it and how many rows there are, so that none can go missing unnoticed.
 FRAGMENT_COLUMNS = (*COLUMNS, "draw", "key", "rows")
-SUMMARY_COLUMNS = ("population", "layer", "measure", "pairs", "mean", "standard_deviation", "minimum", "maximum")
+# Means over the pairs of one draw of images, or of shuffles; those of one tile say over how many pairs.
+DRAW_COLUMNS = ("population", "layer", "measure", "draw", "mean")
+REDRAWN_COLUMNS = (*DRAW_COLUMNS, "pairs", "key", "rows")
+SHUFFLED = "shuffled"  # population of the negative control
+RESAMPLED = "resampled"  # population of the trained networks on images drawn with replacement
 
 # What each measure says of the ordered pair (a, b); captions and the README quote these lines.
 MATCHING_MEASURES = {
@@ -25,6 +29,8 @@ MATCHING_MEASURES = {
     "match_overlap": "share of a's units whose one-to-one partner is their best partner",
     "mutual_best_share": "share of a's units that are the best partner of their best partner",
     "share_below_half": "share of a's units whose best partner correlates below 0.5",
+    "share_strong": "share of a's units whose best partner correlates at 0.8 or more",
+    "share_near_identical": "share of a's units whose best partner correlates at 0.95 or more",
     "dead_units": "number of a's units that never change; they have no partner and are nobody's",
 }
 
@@ -66,6 +72,8 @@ def matching_scores(
             "match_overlap": float((match == semi).mean()),
             "mutual_best_share": float(mutual_best(similarity).mean()),
             "share_below_half": float((best < 0.5).mean()),
+            "share_strong": float((best >= 0.8).mean()),
+            "share_near_identical": float((best >= 0.95).mean()),
         }
     return scores
 
@@ -104,25 +112,30 @@ def mean_over_draws(rows: Iterable[dict]) -> list[dict]:
     return [dict(zip(COLUMNS, (*group, np.mean(values)), strict=True)) for group, values in groups.items()]
 
 
-def summarise(rows: Iterable[dict]) -> list[dict]:
-    """Spread over pairs of every score: one row per population, layer and measure, in order of appearance.
+def mean_over_pairs(scored: Iterable[tuple[str, str, dict[str, float]]], **more: object) -> list[dict]:
+    """Rows of `REDRAWN_COLUMNS` from the scores of networks a and b: means over those that have a value.
 
-    Args:
-        rows: mappings with the keys of `COLUMNS`.
-
-    Returns:
-        mappings with the keys of `SUMMARY_COLUMNS`; `pairs` counts those that have a value at all, the standard
-        deviation is that of the sample (0 for one pair).
+    `more` gives the columns layer, draw and key.
     """
-    groups: dict[tuple, list[float]] = {}
+    values: dict[str, list[float]] = {}
+    for _, _, scores in scored:
+        for measure, value in scores.items():
+            values.setdefault(measure, []).extend([] if np.isnan(value) else [value])
+    return [
+        {"population": RESAMPLED, "measure": measure, "mean": np.mean(found), "pairs": len(found), **more}
+        for measure, found in values.items()
+        if found
+    ]
+
+
+def draw_means(rows: Iterable[dict]) -> list[dict]:
+    """Rows of `DRAW_COLUMNS` from those of single pairs (`value`) or of several (`mean` of `pairs`)."""
+    sums: dict[tuple, list[float]] = {}
     for row in rows:
-        groups.setdefault((row["population"], row["layer"], row["measure"]), []).append(float(row["value"]))
-    summary = []
-    for group, values in groups.items():
-        values = [value for value in values if not np.isnan(value)]
-        numbers = (np.nan,) * 4
-        if values:
-            spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
-            numbers = (np.mean(values), spread, min(values), max(values))
-        summary.append(dict(zip(SUMMARY_COLUMNS, (*group, len(values), *numbers), strict=True)))
-    return summary
+        value = float(row["mean"] if "mean" in row else row["value"])
+        if not np.isnan(value):
+            pairs = int(row.get("pairs", 1))
+            total = sums.setdefault((row["population"], row["layer"], row["measure"], int(row["draw"])), [0.0, 0])
+            total[0] += pairs * value
+            total[1] += pairs
+    return [dict(zip(DRAW_COLUMNS, (*group, total / pairs), strict=True)) for group, (total, pairs) in sums.items()]

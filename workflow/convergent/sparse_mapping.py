@@ -15,11 +15,12 @@ from scipy.linalg.lapack import dposv
 from convergent.errors import StudyError
 from convergent.matching import bipartite_match
 from convergent.samples import blocks
-from convergent.statistics import Moments
+from convergent.statistics import Moments, Units
 
 TARGETS_PER_BLOCK = 512
 COORDINATES_PER_BLOCK = 32  # small enough that their updates stay in cache, large enough for a matrix product
 SWEEPS_PER_CHECK = 10
+WEIGHTS_TRAINED_TOGETHER = 2**16
 DAMPING = 1e-10  # of Newton steps: where units are duplicated, still a descent along their difference
 PUBLISHED_DECAYS = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # columns of the paper's Table 1
 PUBLISHED_THRESHOLD = 1e-3  # |w| above which the paper's maps, which hold no exact zeros, count as non-zero
@@ -231,14 +232,14 @@ def least_squares_maps(correlation_xx: np.ndarray, correlation_xy: np.ndarray) -
 class TrainedMaps(NamedTuple):
     """Result of `train_maps`."""
 
-    maps: np.ndarray  # (units_y, units_x) float32; exact zeros only where a unit is dead
-    losses: np.ndarray  # (iterations,) prediction loss before each update, without the penalty
+    maps: np.ndarray  # (penalties, units_y, units_x) float32; exact zeros only where a unit is dead
+    losses: np.ndarray  # (penalties, 2) prediction loss before the first and the last update, without the penalty
 
 
 def train_maps(
     correlation_xx: np.ndarray,
     correlation_xy: np.ndarray,
-    penalty: float,
+    penalties: Sequence[float],
     seed: int = 0,
     iterations: int = 4501,
     learning_rate: float = 1e-3,
@@ -254,8 +255,9 @@ def train_maps(
 
     Args:
         correlation_xx, correlation_xy: as in `lasso_path`.
-        penalty: decay * units_y.
-        seed: of the initial weights, N(0, 0.01^2), rescaled once so that predictions vary as much as targets.
+        penalties: decay * units_y.
+        seed: of the initial weights, N(0, 0.01^2), rescaled once so that predictions vary as much as targets; they
+            are the same for each penalty.
         iterations, learning_rate, halve_every, momentum: as published by default. As in the paper the step does not
             depend on the number of units, so narrow layers come nearer to convergence.
 
@@ -265,27 +267,35 @@ def train_maps(
     Source: Li et al. 2016, section 4, and the training logs released with it.
     """
     within, between = checked_correlations(correlation_xx, correlation_xy)
-    (penalty,) = checked_penalties([penalty])
+    penalties = checked_penalties(penalties)
     live_y = between.any(axis=0)
     units = max(int(live_y.sum()), 1)
-    maps = np.random.default_rng(seed).normal(scale=0.01, size=between.T.shape)
-    maps[~live_y] = 0
-    maps[:, np.diag(within) == 0] = 0
-    predicted = np.vdot(maps @ within, maps)
-    maps *= np.sqrt(units / predicted) if predicted > 0 else 0.0
+    start = np.random.default_rng(seed).normal(scale=0.01, size=between.T.shape)
+    start[~live_y] = 0
+    start[:, np.diag(within) == 0] = 0
+    predicted = np.vdot(start @ within, start)
+    start *= np.sqrt(units / predicted) if predicted > 0 else 0.0
     # Single precision, as in the paper: twice as fast, and far finer than the noise that training leaves.
-    maps, within, target = (np.ascontiguousarray(array, dtype=np.float32) for array in (maps, within, between.T))
-    velocity, losses = np.zeros_like(maps), np.empty(iterations)
-    for iteration in range(iterations):
-        gradient = maps @ within
-        gradient -= target
-        losses[iteration] = (units + np.vdot(gradient, maps) - np.vdot(target, maps)) / (2 * units)
-        gradient += np.sign(maps) * np.float32(penalty)
-        gradient *= np.float32(learning_rate * 0.5 ** (iteration // halve_every) / units)
-        velocity *= np.float32(momentum)
-        velocity += gradient
-        maps -= velocity
-    return TrainedMaps(maps, losses)
+    start, within, target = (np.ascontiguousarray(array, dtype=np.float32) for array in (start, within, between.T))
+    trained = TrainedMaps(np.empty((len(penalties), *start.shape), np.float32), np.empty((len(penalties), 2)))
+    # The maps of narrow layers train together: one at a time, calling NumPy would take longer than computing.
+    for some in blocks(len(penalties), max(1, WEIGHTS_TRAINED_TOGETHER // start.size)):
+        maps, targets = (np.tile(array, (some.stop - some.start, 1)) for array in (start, target))
+        penalty = np.repeat(penalties[some], len(start)).astype(np.float32)[:, None]
+        velocity = np.zeros_like(maps)
+        for iteration in range(iterations):
+            gradient = maps @ within
+            gradient -= targets
+            if iteration in (0, iterations - 1):
+                fits = np.einsum("ti,ti->t", gradient - targets, maps).reshape(-1, len(start)).sum(axis=1)
+                trained.losses[some, int(iteration > 0)] = (units + fits) / (2 * units)
+            gradient += np.sign(maps) * penalty
+            gradient *= np.float32(learning_rate * 0.5 ** (iteration // halve_every) / units)
+            velocity *= np.float32(momentum)
+            velocity += gradient
+            maps -= velocity
+        trained.maps[some] = maps.reshape(-1, *start.shape)
+    return trained
 
 
 class SecondMoments(NamedTuple):
@@ -299,13 +309,6 @@ class SecondMoments(NamedTuple):
     def of_fit(cls, correlation_xx: np.ndarray, correlation_xy: np.ndarray, live_y: np.ndarray) -> "SecondMoments":
         """The fit part itself, where second moments are correlations; live_y (units_y,) whether each unit varies."""
         return cls(correlation_xx, correlation_xy, live_y.astype(float))
-
-
-class Units(NamedTuple):
-    """Location and scale of each unit on one part of the samples."""
-
-    mean: np.ndarray  # (units,)
-    standard_deviation: np.ndarray  # (units,)
 
 
 def second_moments(correlation: np.ndarray, test_x: Units, test_y: Units, fit_x: Units, fit_y: Units) -> np.ndarray:
@@ -328,8 +331,7 @@ def second_moments(correlation: np.ndarray, test_x: Units, test_y: Units, fit_x:
 
 def held_out_moments(fit: Moments, test: Moments) -> np.ndarray:
     """`second_moments` of x and y (units_x, units_y), from the accumulated sums of the two parts."""
-    parts = [list(map(Units, part.mean(), part.standard_deviation())) for part in (test, fit)]
-    return second_moments(test.correlation(), *parts[0], *parts[1])
+    return second_moments(test.correlation(), *test.units(), *fit.units())
 
 
 def prediction_errors(maps: np.ndarray, moments: SecondMoments) -> np.ndarray:
@@ -353,21 +355,36 @@ def prediction_errors(maps: np.ndarray, moments: SecondMoments) -> np.ndarray:
 
 
 def prediction_loss(maps: np.ndarray, moments: SecondMoments) -> np.ndarray:
-    """Half the mean of `prediction_errors` over live targets (...,): 0.5 for predicting the mean.
+    """Mean over live targets of E[(w.x - y_i)^2] / (1 + E[y_i^2]) (...,): about 0.5 for predicting the mean.
 
-    NaN if no target is live. On the fit part it is (1 - mean R^2) / 2. Source: Li et al. 2016, section 4.
+    Half the squared error in units of each target's variance over both parts together. In units of the variance of one
+    part alone, a rare unit that fires almost only in the other would outweigh all the rest. On the fit part itself it
+    is (1 - mean R^2) / 2, the paper's loss. NaN if no target is live. Source: Li et al. 2016, section 4.
     """
+    return weighted_mean(prediction_errors(maps, moments), moments)
+
+
+def pooled_r_squared(maps: np.ndarray, moments: SecondMoments) -> np.ndarray:
+    """Share of the variance of all live targets together that is predicted (...,), in the units of `prediction_loss`.
+
+    NaN if no target is live.
+    """
+    return 1 - prediction_loss(maps, moments) / weighted_mean(moments.yy, moments)
+
+
+def weighted_mean(errors: np.ndarray, moments: SecondMoments) -> np.ndarray:
+    """Mean over live targets of errors (..., units_y), each divided by the sum of its variances in both parts."""
     live = moments.yy > 0
     if not live.any():
-        return np.full(np.shape(maps)[:-2], np.nan)
-    return prediction_errors(maps, moments)[..., live].mean(axis=-1) / 2
+        return np.full(np.shape(errors)[:-1], np.nan)
+    return (errors[..., live] / (1 + moments.yy[live])).mean(axis=-1)
 
 
 def r_squared(maps: np.ndarray, moments: SecondMoments) -> np.ndarray:
     """Share of each target's variance that is predicted (..., units_y); negative if worse than the fit part's mean.
 
     NaN for dead targets. Raises StudyError if the shapes do not fit. A rare unit that hardly fires in the test part
-    can be very negative and rule a mean over targets: take the median, or pool errors and variances.
+    can be very negative and rule a mean over targets: take the median, or `pooled_r_squared`.
     """
     errors = prediction_errors(maps, moments)
     share = np.full(errors.shape, np.nan)
@@ -448,7 +465,7 @@ def refit_curve(
     test: SecondMoments,
     counts: Sequence[int | str] = (1, 2, 3, 4, 8, "all"),
 ) -> np.ndarray:
-    """R^2 of each target against the number of predictors, selected and refitted on the fit part, judged on the test.
+    """Pooled R^2 against the number of predictors, selected and refitted on the fit part, judged on the test.
 
     Args:
         correlation_xx, correlation_xy: of the fit part, as in `lasso_path`.
@@ -456,7 +473,7 @@ def refit_curve(
         counts: numbers of predictors; "all" = ordinary least squares. 1 is the best single unit.
 
     Returns:
-        (counts, units_y); NaN for dead targets.
+        (counts,) `pooled_r_squared`.
 
     Raises:
         StudyError: see `lasso_path`.
@@ -465,7 +482,7 @@ def refit_curve(
     order = forward_selection(correlation_xx, correlation_xy, max(numbers)) if numbers else None
     return np.array(
         [
-            r_squared(
+            pooled_r_squared(
                 least_squares_maps(correlation_xx, correlation_xy)
                 if count == "all"
                 else refitted_maps(correlation_xx, correlation_xy, order[:count]),

@@ -19,6 +19,18 @@ __all__ = ["Moments", "correlation", "mutual_information", "pair_moments", "pair
 WIDEST_TRIANGLE = 4096
 
 
+class Units(NamedTuple):
+    """Location and scale of each unit of one network on some samples."""
+
+    mean: np.ndarray  # (units,)
+    standard_deviation: np.ndarray  # (units,)
+
+    @property
+    def live(self) -> np.ndarray:
+        """Whether each unit (units,) varies."""
+        return self.standard_deviation > 0
+
+
 class Sums(NamedTuple):
     """Sums over the samples of one network's units, of values taken relative to the first sample.
 
@@ -97,6 +109,10 @@ class Moments(NamedTuple):
         """Population standard deviations (units_x,), (units_y,); exactly 0 for a constant unit."""
         return self.x.standard_deviation(), self.y.standard_deviation()
 
+    def units(self) -> tuple[Units, Units]:
+        """Units of x and of y."""
+        return tuple(map(Units, self.mean(), self.standard_deviation()))
+
     def correlation(self) -> np.ndarray:
         """Pearson correlations (units_x, units_y) in [-1, 1]; 0 wherever a unit is constant."""
         mean_x, mean_y = self.x.total / self.count, self.y.total / self.count
@@ -133,42 +149,45 @@ def correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
     Source: Li et al. 2016, section 2.
     """
-    moments = pair_moments({"x": x}) if y is x else pair_moments({"x": x}, {"y": y})
-    return next(iter(moments.values())).correlation()
+    pair = ("x", "x" if y is x else "y")
+    return pair_moments({"x": x, "y": y}, [pair])[pair].correlation()
 
 
 def pair_moments(
-    x: Mapping[str, np.ndarray],
-    y: Mapping[str, np.ndarray] | None = None,
+    networks: Mapping[str, np.ndarray],
+    wanted: Iterable[tuple[str, str]],
+    images: int | None = None,
     order: Mapping[str, np.ndarray] | None = None,
-    within: bool = True,
     rows_per_block: int = ROWS_PER_BLOCK,
 ) -> dict[tuple[str, str], Moments]:
-    """Moments of every pair of networks in one pass over their activations.
+    """Moments of pairs of networks in one pass over their activations.
 
     Args:
-        x: network name -> activations (samples, units); all over the same samples.
-        y: the networks of the other side; None: the same as x.
-        order: network name -> order (images,) in which to read the images of its samples, which are as many for
-            each image; networks that are not named keep theirs.
-        within: whether to include each network of x with itself, if y is None.
+        networks: name -> activations (samples, units); all over the same samples.
+        wanted: the pairs; a network may be paired with itself.
+        images: how many images the samples come from, the same number from each; needed with `order`.
+        order: network name -> which images to read, in this order, each as often as it is named; networks that are
+            not in it are read as they are.
         rows_per_block: samples held in memory at a time.
 
     Returns:
-        (a, b) -> moments, for each of `pairs(x, y)`, and for (a, a) if within.
+        (a, b) -> moments, for each wanted pair.
 
     Raises:
         StudyError: the numbers of samples differ, there are fewer than two, or a value is not finite; the message
             names the network and its unit.
     """
-    networks = {**x, **(y or {})}
-    lengths = {name: len(values) for name, values in networks.items()}
+    wanted, order = list(wanted), order or {}
+    networks = {name: networks[name] for name in dict.fromkeys(name for pair in wanted for name in pair)}
+    lengths = {
+        name: len(values) // images * len(order[name]) if name in order else len(values)
+        for name, values in networks.items()
+    }
     if len(set(lengths.values())) > 1:
         raise StudyError(f"the numbers of samples differ between networks ({lengths}): dump them from one probe set.")
-    samples = min(lengths.values())
-    if samples < 2:
+    samples = min(lengths.values(), default=0)
+    if wanted and samples < 2:
         raise StudyError("correlations need at least two samples: use a larger probe set.")
-    wanted = [(name, name) for name in x if within and y is None] + pairs(x, y)
     products = {(a, b): np.zeros((networks[a].shape[1], networks[b].shape[1])) for a, b in wanted}
     sums: dict[str, Sums] = {}
     try:
@@ -176,7 +195,7 @@ def pair_moments(
             # Each network is read and summed once, whatever the number of its pairs.
             shifted = {}
             for name, values in networks.items():
-                block = values[reordered(rows, samples, (order or {}).get(name))]
+                block = values[reordered(rows, len(values) // images, order[name]) if name in order else rows]
                 sums.setdefault(name, Sums.start(block[0]))
                 shifted[name] = block - sums[name].shift
                 sums[name] = sums[name].update(shifted[name])
@@ -191,14 +210,16 @@ def tile_statistics(x: Mapping[str, np.ndarray], y: Mapping[str, np.ndarray] | N
     """Everything second-order of one layer of several networks, as named arrays.
 
     Args:
-        x, y: as in `pair_moments`.
+        x: network name -> activations (samples, units); all over the same samples.
+        y: the networks of the other side; None: the same as x.
 
     Returns:
         `samples` (), `mean/<a>` and `standard_deviation/<a>` (units_a,) for each network, `within/<a>`
         (units_a, units_a) if y is None, `between/<a>/<b>` (units_a, units_b) for each of `pairs(x, y)`.
     """
     arrays: dict[str, np.ndarray] = {}
-    every = pair_moments(x, y)
+    own = [(name, name) for name in x if y is None]
+    every = pair_moments({**x, **(y or {})}, own + pairs(x, y))
     for a, b in list(every):
         moments = every.pop((a, b))  # its sums make room for the correlations
         for name, mean, deviation in zip((a, b), moments.mean(), moments.standard_deviation(), strict=True):
@@ -208,10 +229,10 @@ def tile_statistics(x: Mapping[str, np.ndarray], y: Mapping[str, np.ndarray] | N
     return arrays
 
 
-def live_units(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Network -> (units,) whether each unit varies, from the arrays of `tile_statistics`."""
-    prefix = "standard_deviation/"
-    return {name.removeprefix(prefix): arrays[name] > 0 for name in arrays if name.startswith(prefix)}
+def units_of(arrays: Mapping[str, np.ndarray]) -> dict[str, Units]:
+    """Network -> its units, from the arrays of `tile_statistics`."""
+    names = [name.removeprefix("mean/") for name in arrays if name.startswith("mean/")]
+    return {name: Units(arrays[f"mean/{name}"], arrays[f"standard_deviation/{name}"]) for name in names}
 
 
 def pairs(x: Iterable[str], y: Iterable[str] | None = None) -> list[tuple[str, str]]:
@@ -225,10 +246,7 @@ def sides(networks: Mapping[str, np.ndarray], names: Sequence) -> tuple[dict, di
     return x, y
 
 
-def reordered(rows: slice, samples: int, images: np.ndarray | None) -> slice | np.ndarray:
-    """Where the given rows come from when the images are read in another order; images in order of the rows."""
-    if images is None:
-        return rows
-    per_image = samples // len(images)
+def reordered(rows: slice, per_image: int, images: np.ndarray) -> np.ndarray:
+    """Where the given rows come from when these images are read, each with `per_image` samples."""
     image, position = np.divmod(np.arange(rows.start, rows.stop), per_image)
     return images[image] * per_image + position

@@ -23,6 +23,7 @@ POPULATION_LOOKS = {
     "trained": {"color": BLUE, "linestyle": "-", "marker": "o"},
     "untrained": {"color": ORANGE, "linestyle": "--", "marker": "s"},
     "shuffled": {"color": GREY, "linestyle": ":", "marker": "v"},
+    "against_untrained": {"color": SKY, "linestyle": (0, (4, 1)), "marker": "<"},
     "siblings": {"color": PURPLE, "linestyle": (0, (1, 1)), "marker": "x"},
     "permuted": {"color": GREEN, "linestyle": "-.", "marker": "^"},
 }

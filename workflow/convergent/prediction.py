@@ -1,0 +1,246 @@
+"""How well few units of one network predict each unit of another, on images that the maps were not fitted to.
+
+Li et al. 2016, section 4 and Table 1. Half of the images fits the maps of `sparse_mapping`, the other half judges
+them; correlations of the one and second moments of the other are all that is needed.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from convergent.samples import blocks
+from convergent.sparse_mapping import (
+    PUBLISHED_THRESHOLD,
+    TARGETS_PER_BLOCK,
+    SecondMoments,
+    forward_selection,
+    held_out_moments,
+    lasso_path,
+    least_squares_maps,
+    prediction_errors,
+    prediction_loss,
+    predictors_per_target,
+    r_squared,
+    refit_curve,
+    refitted_maps,
+    train_maps,
+    weighted_mean,
+)
+from convergent.statistics import Moments, pair_moments
+
+# Width of the published network's layers: a decay was published together with it, and decay * width is what transfers.
+PUBLISHED_UNITS = {"conv1": 96, "conv2": 256, "conv3": 384, "conv4": 384, "conv5": 256, "fc6": 4096, "fc7": 4096}
+# The paper's weight matrix of conv1, at decay 10^-2.6; the same penalty is shown for every layer.
+SHOWN_PENALTY = 96 * 10**-2.6
+SHOWN_PREDICTORS = 3
+FEW = 5
+
+# What each measure says of the ordered pair (a, b), where units of a predict those of b; losses and R^2 on held-out
+# images. <decay> is 0, 1e-5, ..., 10^-2.6: times PUBLISHED_UNITS it is the penalty.
+PREDICTION_MEASURES = {
+    "map_loss_<decay>": "half the mean squared error of exact sparse maps, in units of variance; 0.5 = the mean",
+    "map_r2_<decay>": "share of the variance of all b's units together that they predict",
+    "map_predictors_<decay>": "mean number of a's units that one of b's needs",
+    "few_predictors_share": "largest share of the dense maps' R^2 kept at a mean of at most 5 predictors per unit",
+    "trained_map_loss_<decay>": "the same loss of maps trained by the paper's protocol",
+    "trained_map_predictors_<decay>": "mean number of weights above 0.001 per unit of b in them",
+    "trained_map_nonzero_share_<decay>": "share of such weights among all",
+    "refit_r2_<count>": "R^2 from the best few of a's units, selected forward and refitted; all = least squares",
+}
+
+MAP_COLUMNS = ("layer", "maps", "log10_decay", "loss", "predictors", "r_squared")
+REFIT_COLUMNS = ("population", "layer", "predictors", "r_squared")
+MAP_MEASURE = re.compile(r"(?P<trained>trained_)?map_(?P<what>loss|r2|predictors)_(?P<decay>.+)")
+
+
+class Prediction(NamedTuple):
+    """Everything needed to predict units of b from units of a."""
+
+    within: np.ndarray  # (units_a, units_a) correlations within a, on the half that fits
+    between: np.ndarray  # (units_a, units_b) correlations of a with b, on the half that fits
+    test: SecondMoments  # of the half that judges
+
+
+def halves(images: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Random halves of the images, in ascending order: those that fit and those that judge."""
+    order = generator.permutation(images)
+    return np.sort(order[: images // 2]), np.sort(order[images // 2 :])
+
+
+def predictions(
+    networks: Mapping[str, np.ndarray],
+    pairs: Sequence[tuple[str, str]],
+    images: int,
+    fit: Mapping[str, np.ndarray] | np.ndarray,
+    test: Mapping[str, np.ndarray] | np.ndarray,
+) -> Iterator[tuple[tuple[str, str], Prediction]]:
+    """Each pair of networks in both directions, with what predicts the second from the first.
+
+    Args:
+        networks: name -> activations (samples, units), all over the same samples, image by image.
+        pairs: unordered pairs of networks.
+        images: how many images the samples come from.
+        fit, test: the images that fit and that judge, for all networks or for each by name.
+    """
+    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    wanted = [(name, name) for name in names] + list(pairs)
+    parts = []
+    for chosen in (fit, test):
+        order = chosen if isinstance(chosen, Mapping) else dict.fromkeys(names, chosen)
+        parts.append(pair_moments(networks, wanted, images, order))
+    fitted, judged = parts
+    for a, b in pairs:
+        forward = fitted[a, b].correlation(), held_out_moments(fitted[a, b], judged[a, b])
+        for (x, y), (between, xy) in (((a, b), forward), ((b, a), tuple(matrix.T for matrix in forward))):
+            yield (x, y), prediction(fitted[x, x], judged[x, x], fitted[y, y], judged[y, y], between, xy)
+
+
+def prediction(
+    fit_x: Moments, test_x: Moments, fit_y: Moments, test_y: Moments, between: np.ndarray, xy: np.ndarray
+) -> Prediction:
+    """What predicts y from x, given the moments of each with itself and what relates them on either part."""
+    test = SecondMoments(held_out_moments(fit_x, test_x), xy, np.diag(held_out_moments(fit_y, test_y)))
+    return Prediction(fit_x.correlation(), between, test)
+
+
+def exact_scores(problem: Prediction, published_units: int, log10_decays: Sequence[float]) -> dict[str, float]:
+    """Scores of the maps that minimise loss + penalty |w|_1, at each decay and at 0.
+
+    Args:
+        published_units: the penalty is decay * published_units.
+        log10_decays: base-10 logarithms of the decays.
+
+    Returns:
+        the `map_...` measures and `few_predictors_share`; NaN where the dense maps predict nothing.
+    """
+    names = [decay_name(None), *map(decay_name, log10_decays)]
+    penalties = published_units * 10.0 ** np.array(log10_decays, dtype=float)
+    errors, predictors = np.zeros((2, len(names), len(problem.test.yy)))
+    dense = least_squares_maps(problem.within, problem.between)
+    errors[0], predictors[0] = prediction_errors(dense, problem.test), predictors_per_target(dense)
+    # Some targets at a time: all maps of a path at once would take far more memory than the correlations.
+    for columns in blocks(len(problem.test.yy), TARGETS_PER_BLOCK):
+        maps = lasso_path(problem.within, problem.between[:, columns], penalties)
+        some = problem.test._replace(xy=problem.test.xy[:, columns], yy=problem.test.yy[columns])
+        errors[1:, columns] = prediction_errors(maps, some)
+        predictors[1:, columns] = predictors_per_target(maps)
+    live = problem.test.yy > 0
+    loss, mean = weighted_mean(errors, problem.test), weighted_mean(problem.test.yy, problem.test)
+    pooled = 1 - loss / mean
+    needed = predictors[:, live].mean(axis=1) if live.any() else np.full(len(names), np.nan)
+    few = needed <= FEW
+    kept = pooled[few].max() / pooled[0] if pooled[0] > 0 and few.any() else np.nan
+    return {
+        **dict(zip(every_name("map_loss", names), loss, strict=True)),
+        **dict(zip(every_name("map_r2", names), pooled, strict=True)),
+        **dict(zip(every_name("map_predictors", names), needed, strict=True)),
+        "few_predictors_share": kept,
+    }
+
+
+def trained_scores(
+    problem: Prediction, published_units: int, log10_decays: Sequence[float], seed: int
+) -> dict[str, float]:
+    """Scores of maps from the paper's training protocol, at each decay and at 0; arguments as in `exact_scores`.
+
+    Args:
+        seed: of the initial weights, the same for every decay.
+    """
+    names = [decay_name(None), *map(decay_name, log10_decays)]
+    penalties = published_units * np.array([0.0, *(10.0**exponent for exponent in log10_decays)])
+    maps = train_maps(problem.within, problem.between, penalties, seed).maps
+    live = problem.test.yy > 0
+    loss = prediction_loss(maps, problem.test)
+    count = np.full(len(names), np.nan)
+    if live.any():
+        count = predictors_per_target(maps, PUBLISHED_THRESHOLD)[:, live].mean(axis=1)
+    return {
+        **dict(zip(every_name("trained_map_loss", names), loss, strict=True)),
+        **dict(zip(every_name("trained_map_predictors", names), count, strict=True)),
+        **dict(zip(every_name("trained_map_nonzero_share", names), count / maps.shape[-1], strict=True)),
+    }
+
+
+def refit_scores(problem: Prediction, counts: Sequence[int]) -> dict[str, float]:
+    """R^2 of all units together against the number of predictors, `refit_r2_<count>` and `refit_r2_all`."""
+    every = (*counts, "all")
+    curve = refit_curve(problem.within, problem.between, problem.test, every)
+    return {f"refit_r2_{count}": float(value) for count, value in zip(every, curve, strict=True)}
+
+
+def shown_maps(problem: Prediction, seed: int) -> dict[str, np.ndarray]:
+    """What figures show of one pair.
+
+    Returns:
+        `exact`, `trained` (units_b, units_a): maps at `SHOWN_PENALTY`; `predictors` (3, units_b): the best units of a,
+        one after the other, -1 = none; `weights` (3, units_b): of these together; `r_squared` (2, units_b): on
+        held-out images, with the first of them and with all.
+    """
+    predictors = forward_selection(problem.within, problem.between, SHOWN_PREDICTORS)
+    together = refitted_maps(problem.within, problem.between, predictors)
+    first = refitted_maps(problem.within, problem.between, predictors[:1])
+    return {
+        "exact": lasso_path(problem.within, problem.between, [SHOWN_PENALTY])[0],
+        "trained": train_maps(problem.within, problem.between, [SHOWN_PENALTY], seed).maps[0],
+        "predictors": predictors,
+        "weights": np.where(predictors >= 0, together[np.arange(len(together)), predictors], 0.0),
+        "r_squared": r_squared(np.stack([first, together]), problem.test),
+    }
+
+
+def decay_name(exponent: float | None) -> str:
+    """A decay as measures name it: 0 (None), 1e-3, or 10^-2.6."""
+    if exponent is None:
+        return "0"
+    return f"1e{exponent:.0f}" if float(exponent).is_integer() else f"10^{exponent:g}"
+
+
+def every_name(measure: str, names: Sequence[str]) -> list[str]:
+    """Names of a measure at each decay."""
+    return [f"{measure}_{name}" for name in names]
+
+
+def prediction_tables(scores: Iterable[dict]) -> tuple[list[dict], list[dict]]:
+    """What figures and the paper's Table 1 show: means over pairs of networks.
+
+    Args:
+        scores: rows with the keys population, layer, measure, network_a, network_b, value.
+
+    Returns:
+        rows of `MAP_COLUMNS` (trained networks; `maps` is `exact` or `trained`, a decay of 0 is an empty text), exact
+        and trained maps over the same ordered pairs, and rows of `REFIT_COLUMNS`.
+    """
+    maps: dict[tuple, dict[tuple, float]] = {}
+    refits: dict[tuple, list[float]] = {}
+    for row in scores:
+        where = row["population"], row["layer"]
+        if row["measure"].startswith("refit_r2_"):
+            place = (*where, row["measure"].removeprefix("refit_r2_"))
+            refits.setdefault(place, []).append(float(row["value"]))
+        found = MAP_MEASURE.fullmatch(row["measure"])
+        if found and where[0] == "trained":
+            place = where[1], "trained" if found["trained"] else "exact", exponent_of(found["decay"]), found["what"]
+            maps.setdefault(place, {})[row["network_a"], row["network_b"]] = float(row["value"])
+    # The paper's protocol is run in one direction only.
+    trained = {pair for place, values in maps.items() if place[1] == "trained" for pair in values}
+    table: dict[tuple, dict] = {}
+    for (*place, what), values in maps.items():
+        entry = table.setdefault(
+            tuple(place), dict.fromkeys(MAP_COLUMNS, np.nan) | dict(zip(MAP_COLUMNS, place, strict=False))
+        )
+        entry[{"r2": "r_squared"}.get(what, what)] = mean_or_nan([values[pair] for pair in values if pair in trained])
+    curves = [dict(zip(REFIT_COLUMNS, (*place, mean_or_nan(found)), strict=True)) for place, found in refits.items()]
+    return list(table.values()), curves
+
+
+def mean_or_nan(values: Sequence[float]) -> float:
+    """Mean of the values that are numbers; NaN without any."""
+    values = [value for value in values if not np.isnan(value)]
+    return float(np.mean(values)) if values else np.nan
+
+
+def exponent_of(name: str) -> float | str:
+    """The base-10 logarithm of a decay from its `decay_name`; empty for 0."""
+    return "" if name == "0" else float(name.removeprefix("1e").removeprefix("10^"))
