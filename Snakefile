@@ -24,7 +24,10 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/networks.smk"
 include: "workflow/rules/activations.smk"
 include: "workflow/rules/alignment.smk"
+include: "workflow/rules/mappings.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/pictures.smk"
+include: "workflow/rules/claims.smk"
 include: "workflow/rules/provenance.smk"
 
 
@@ -40,6 +43,8 @@ rule all:
         scores="<study>/scores.csv",
         summary="<study>/tables/summary.csv",
         figures=plan.figures,
+        claims="<study>/claims.csv",
+        page="<study>/claims.html",
         config="<study>/config.yaml",
         provenance="<study>/provenance.json",
 

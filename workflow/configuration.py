@@ -6,7 +6,7 @@ the library's own knowledge of datasets and architectures. Nothing is trained be
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -176,6 +176,8 @@ def check_meaning(config: dict) -> None:
     activations, training = config["activations"], config["training"]
     with naming("activations.layers"):
         layers = check_layers(architecture["name"], shapes, activations["layers"])
+    with naming("maps.layers"):
+        require_recorded(config["maps"]["layers"] or (), activations["layers"])
     check_positions(activations, layers)
     check_bins(config["information"]["bins"], probe, activations, layers)
     if training["shift"] >= min(shape[1:]):
@@ -198,6 +200,16 @@ def check_meaning(config: dict) -> None:
             f"config key `training.checkpoints` names epoch {max(training['checkpoints'])}, but training ends after "
             f"epoch {training['epochs']}: name earlier ones or raise training.epochs."
         )
+
+
+def require_recorded(layers: Iterable[str], recorded: list[str]) -> None:
+    """Raise StudyError unless all the layers are among those whose activations are compared."""
+    for layer in layers:
+        if layer not in recorded:
+            raise StudyError(
+                f"layer {layer!r} is not recorded{did_you_mean(layer, recorded)}: activations.layers are "
+                f"{', '.join(recorded)}."
+            )
 
 
 def check_positions(activations: dict, layers: dict[str, tuple | None]) -> None:

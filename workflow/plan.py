@@ -13,12 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from convergent.datasets import images_file, input_files
+from convergent.architectures import complete_options
+from convergent.datasets import class_count, image_shape, images_file, input_files
 from convergent.files import digest
+from convergent.layers import layer_shapes
+from convergent.prediction import PUBLISHED_UNITS
 from fingerprint import WORKFLOW, code, users_code
 
 TRAINED, UNTRAINED = "trained", "untrained"
 FIRST_TILE = "1-1"
+# The ledger needs intervals of the costly measures for the first two layers only.
+COSTLY_LAYERS = 2
+MOST_DRAWN = 4  # networks whose most and least active units are shown, as in the paper
 
 
 class Plan:
@@ -29,10 +35,16 @@ class Plan:
         self.study = config["study"]
         self.networks = [f"net{number}" for number in range(1, config["networks"] + 1)]
         self.layers = config["activations"]["layers"]
+        self.mapped_layers = [layer for layer in self.layers if layer in (config["maps"]["layers"] or self.layers)]
+        if config["maps"]["layers"] == []:
+            self.mapped_layers = []
         self.checkpoints = {f"epoch_{epoch:04d}": epoch for epoch in sorted(config["training"]["checkpoints"])}
         self.populations = [TRAINED, *self.checkpoints, UNTRAINED]
+        self.early_layers = self.layers[:COSTLY_LAYERS]
+        self.ends = [TRAINED, UNTRAINED]  # populations for which the costlier alignments are made
         size = config["networks_per_tile"] or len(self.networks)
         self.groups = [self.networks[start : start + size] for start in range(0, len(self.networks), size)]
+        self.drawn_networks = self.groups[0][:MOST_DRAWN]
         numbers = range(1, len(self.groups) + 1)
         self.tiles = [f"{a}-{b}" for a in numbers for b in numbers if a <= b]
         self.training = {
@@ -42,9 +54,26 @@ class Plan:
             if name not in ("accuracy_floor", "checkpoints")
         }
         self.recording = {name: value for name, value in config["activations"].items() if name != "layers"}
+        self.maps_settings = {name: value for name, value in config["maps"].items() if name != "layers"}
         self.images_file = images_file(config["dataset"]["name"])
         self.repository = WORKFLOW.parent
         self.users_files = [str(path) for path in input_files(config["dataset"]["name"], config["dataset"]["options"])]
+
+    @cached_property
+    def convolutional_layers(self) -> list[str]:
+        """The layers that give maps, in their order; what the paper says of conv1 to conv5 is judged on these."""
+        dataset, architecture = self.config["dataset"], self.config["architecture"]
+        place = dataset["name"], dataset["options"]
+        shapes = layer_shapes(architecture["name"], architecture["options"], image_shape(*place), class_count(*place))
+        return [layer for layer in self.layers if shapes[layer] is not None and len(shapes[layer]) == 3]
+
+    @property
+    def regime(self) -> str:
+        """Whether numbers compare with the paper's: `exact` for its own networks on its own images, else `scaled`."""
+        architecture, published = self.config["architecture"], complete_options("caffenet", {})
+        options = architecture["options"] | {"initialisation": published["initialisation"]}
+        same = architecture["name"] == "caffenet" and options == published
+        return "exact" if same and self.config["dataset"]["name"] == "imagenet" else "scaled"
 
     # Random draws
 
@@ -84,6 +113,37 @@ class Plan:
         """Where the activations of each network of a tile are; controls look at trained networks only."""
         population = getattr(wildcards, "population", TRAINED)
         return [f"<study>/activations/{network}/{population}" for network in self.tile_networks(wildcards)]
+
+    def untrained_records(self, wildcards) -> list[str]:
+        """What was noted when the same networks were recorded before their training."""
+        return self.tile_records(Names(tile=wildcards.tile, population=UNTRAINED))
+
+    def untrained_activations(self, wildcards) -> list[str]:
+        """The layer's activations of the same networks before their training."""
+        return self.tile_activations(Names(tile=wildcards.tile, layer=wildcards.layer, population=UNTRAINED))
+
+    def diagonals(self, wildcards) -> list["Names"]:
+        """The tiles in which the networks of a tile are compared with themselves."""
+        numbers = dict.fromkeys(wildcards.tile.split("-"))
+        return [Names(**{**vars_of(wildcards), "tile": f"{number}-{number}"}) for number in numbers]
+
+    def within_statistics(self, wildcards) -> list[str]:
+        """Where the correlations within each network of a tile are."""
+        return [
+            f"<study>/statistics/{place.population}/{place.layer}/{place.tile}.npz"
+            for place in self.diagonals(wildcards)
+        ]
+
+    def published_units(self, wildcards) -> int | None:
+        """Width of the published network's layer of this name; None where the network is another one."""
+        caffenet = self.config["architecture"]["name"] == "caffenet"
+        return PUBLISHED_UNITS.get(wildcards.layer) if caffenet else None
+
+    def costly_redraws(self, wildcards) -> list[str]:
+        """Which of the costly measures are taken on every draw of images."""
+        early = wildcards.layer in self.early_layers
+        mapped = wildcards.layer in self.mapped_layers
+        return [name for name, wanted in {"information": early, "maps": early and mapped}.items() if wanted]
 
     # Keys
 
@@ -131,9 +191,29 @@ class Plan:
             "information", code("measure_information"), self.statistics_key(wildcards), self.config["information"]
         )
 
+    def maps_key(self, wildcards) -> str:
+        which = [wildcards.population, wildcards.layer, self.sides(wildcards), self.tile_dump_keys(wildcards)]
+        seeds = [self.draw("halves"), self.draw("maps")]
+        return digest("maps", code("map_units"), which, self.maps_settings, self.published_units(wildcards), seeds)
+
+    def within_keys(self, wildcards) -> list[str]:
+        return [self.statistics_key(place) for place in self.diagonals(wildcards)]
+
+    def groups_key(self, wildcards) -> str:
+        made_of = [self.statistics_key(wildcards), self.within_keys(wildcards), self.draw("groups")]
+        return digest("groups", code("group_units"), made_of, self.config["groups"])
+
+    def resampling_key(self, wildcards) -> str:
+        which = [wildcards.layer, self.sides(wildcards), self.tile_dump_keys(wildcards)]
+        seeds = [self.draw(name) for name in ("images", "halves", "maps")]
+        costly = [self.costly_redraws(wildcards), self.published_units(wildcards), self.maps_settings]
+        settings = [self.config["information"], self.config["groups"]["threshold"], self.config["resampling"]["images"]]
+        return digest("resampled", code("resample_images"), which, seeds, costly, settings)
+
     def controls_key(self, wildcards) -> str:
         which = [wildcards.layer, self.sides(wildcards), self.tile_dump_keys(wildcards)]
-        return digest("controls", code("run_controls"), which, self.config["controls"], self.controls_seed(wildcards))
+        settings = [self.config["controls"], self.config["groups"]["threshold"], self.controls_seed(wildcards)]
+        return digest("controls", code("run_controls"), which, settings)
 
     def controls_seed(self, wildcards) -> int:
         return self.draw(f"controls {wildcards.layer} {wildcards.tile}")
@@ -148,32 +228,78 @@ class Plan:
 
     @cached_property
     def _score_pieces(self) -> list[tuple[str, list[str], bool]]:
-        every = [Names(population=name, tile=tile) for name in self.populations for tile in self.tiles]
-        layers = [Names(layer=layer, **vars(place)) for layer in self.layers for place in every]
         pieces = []
-        for place in every:
+        for place in self.places(self.populations):
+            # A network is scored alone, too.
             path = f"<study>/alignment/{place.population}/{place.tile}.csv"
-            pieces.append((path, self.alignment_keys(place)["alignment"], self.without_pairs(place)))
-        for place in layers:
-            path = f"<study>/information/{place.population}/{place.layer}/{place.tile}.csv"
-            pieces.append((path, [self.information_key(place)], self.without_pairs(place)))
-            if place.population == TRAINED:
-                # Controls also score each network with itself.
-                pieces.append((f"<study>/controls/{place.layer}/{place.tile}.csv", [self.controls_key(place)], False))
+            pieces.append((path, self.alignment_keys(place)["alignment"], False))
+        for place in self.places(self.populations, self.layers):
+            pieces.append(self._piece("information", place, self.information_key(place)))
+        for place in self.places(self.ends, self.mapped_layers):
+            pieces.append(self._piece("maps", place, self.maps_key(place)))
+        for place in self.places(self.ends, self.layers):
+            pieces.append(self._piece("groups", place, self.groups_key(place)))
+        for place in self.places([TRAINED], self.layers):
+            # Controls also score each network with itself.
+            pieces.append((f"<study>/controls/{place.layer}/{place.tile}.csv", [self.controls_key(place)], False))
         return pieces
+
+    def _piece(self, stage: str, place: "Names", key: str) -> tuple[str, list[str], bool]:
+        path = f"<study>/{stage}/{place.population}/{place.layer}/{place.tile}.csv"
+        return path, [key], self.without_pairs(place)
+
+    def places(self, populations: list[str], layers: list[str] | None = None) -> list["Names"]:
+        """Every combination of population, layer (if any) and tile, as wildcards."""
+        every = [Names(population=name, tile=tile) for name in populations for tile in self.tiles]
+        return every if layers is None else [Names(layer=layer, **vars(place)) for layer in layers for place in every]
+
+    def resampled(self, wildcards) -> list[str]:
+        """Mean scores of every draw of images, tile by tile."""
+        return [f"<study>/resampled/{place.layer}/{place.tile}.csv" for place in self.places([TRAINED], self.layers)]
+
+    def resampled_contents(self, wildcards) -> list[tuple[list[str], bool]]:
+        """For each of them, the key of its rows and whether there is no pair in it."""
+        return [
+            ([self.resampling_key(place)], self.without_pairs(place)) for place in self.places([TRAINED], self.layers)
+        ]
 
     def without_pairs(self, wildcards) -> bool:
         """Whether a tile has no pair of networks to score: one on the diagonal that holds a single network."""
         return len(self.tile_networks(wildcards)) == 1
 
-    def first_information_keys(self) -> list[str]:
-        """Keys of the trained networks' mutual information in the first tile, layer by layer."""
-        places = [Names(population=TRAINED, layer=layer, tile=FIRST_TILE) for layer in self.layers]
-        return [self.information_key(place) for place in places]
-
     def first_tile_keys(self) -> dict[str, list[str]]:
-        """Keys of what figures show: the trained networks of the first tile."""
-        return self.alignment_keys(Names(population=TRAINED, tile=FIRST_TILE))
+        """Keys of what figures show, the trained networks of the first tile, stage by stage and layer by layer."""
+        place = Names(population=TRAINED, tile=FIRST_TILE)
+        places = {layer: Names(layer=layer, **vars(place)) for layer in self.layers}
+        return self.alignment_keys(place) | {
+            "information": [self.information_key(place) for place in places.values()],
+            "groups": [self.groups_key(place) for place in places.values()],
+            "maps": [self.maps_key(places[layer]) for layer in self.mapped_layers],
+        }
+
+    def first_pair_dump_keys(self) -> dict[str, str]:
+        """Networks whose single units are shown, and the keys of their activations."""
+        return {network: self._dump_keys[network] for network in self.groups[0][:2]}
+
+    def first_pair_activations(self, wildcards) -> list[str]:
+        """Their activations in the layers whose joint densities are shown."""
+        return [
+            f"<study>/activations/{network}/{TRAINED}/{layer}.npy"
+            for network in self.groups[0][:2]
+            for layer in self.early_layers
+        ]
+
+    def first_pair_records(self, wildcards) -> list[str]:
+        """What was noted when they were recorded."""
+        return [f"<study>/activations/{network}/{TRAINED}/dump.json" for network in self.groups[0][:2]]
+
+    def pictures_key(self, wildcards) -> str:
+        made_of = [self.dump_key(wildcards), self.first_tile_keys(), code("choose_examples")]
+        return digest("pictures", code("picture_units"), made_of, self.config["pictures"])
+
+    def pictures_keys(self, networks: list[str]) -> list[str]:
+        """Keys of the pictures of several networks."""
+        return [self.pictures_key(Names(network=network)) for network in networks]
 
     def all_keys(self) -> dict:
         """The keys of everything that is made once or once per network, for the record."""
@@ -187,24 +313,51 @@ class Plan:
     # What is shown
 
     @property
+    def figure_names(self) -> list[str]:
+        """Every figure, below figures/ and without suffix."""
+        names = ["alignment_by_depth", "matching_curves", "information", "joint_activations"]
+        names += ["activation_spectra", "matched_activity", "filters", "training_curves"]
+        layered = [
+            "correlation_matrices",
+            "unit_pairs",
+            "groups",
+            "group_hierarchy",
+            "unit_groups",
+            "activity_extremes",
+        ]
+        names += [f"{name}/{layer}" for name in layered for layer in self.layers]
+        names += [f"unit_pairs_information/{layer}" for layer in self.early_layers]
+        if self.mapped_layers:
+            names += ["sparse_prediction", "few_predictors", "mapping_layers"]
+            names += [f"{name}/{layer}" for name in ("sparse_maps", "unit_predictors") for layer in self.mapped_layers]
+        return names
+
+    @property
     def figures(self) -> list[str]:
         """Every figure, in both formats."""
-        names = ["alignment_by_depth", "matching_curves", "information", "training_curves"]
-        names += [f"correlation_matrices/{layer}" for layer in self.layers]
-        return [f"<study>/figures/{name}.{suffix}" for name in names for suffix in ("svg", "png")]
+        return [f"<study>/figures/{name}.{suffix}" for name in self.figure_names for suffix in ("svg", "png")]
+
+    def figures_by_name(self, prints: list[str]) -> dict[str, str]:
+        """The printed figures by their names, from their paths in the order of `figures`."""
+        return dict(zip(self.figure_names, map(str, prints), strict=True))
 
     def guide(self, folder: str) -> str:
         """What to look at when the study is done."""
         looks = {
+            "claims.html": "what was claimed, what was measured here, and the verdicts",
             "figures/alignment_by_depth.png": "how well units match, layer by layer, against the baselines",
             "figures/matching_curves.png": "each unit's partner, best first",
             "figures/information.png": "whether mutual information finds the same partners as correlation",
+            "figures/few_predictors.png": "how well few units of one network predict a unit of another",
             "figures/correlation_matrices/": "who resembles whom, before and after matching",
+            "figures/unit_pairs/": "what the best and the worst pairs of units respond to",
+            "figures/groups/": "groups of units of two networks that belong together",
             "figures/training_curves.png": "what the networks learned",
             "scores.csv": "every number, one per row",
             "tables/summary.csv": "their spread over pairs of networks",
             "provenance.json": "what made them",
         }
+        looks = {file: meaning for file, meaning in looks.items() if self.mapped_layers or "predictors" not in file}
         width = max(len(f"{folder}/{file}") for file in looks)
         lines = [f"  {f'{folder}/{file}':{width}}  {meaning}" for file, meaning in looks.items()]
         report = f"For one page with everything, give the same command once more with --report {folder}/report.html"
@@ -224,3 +377,8 @@ class Names:
 
     def __init__(self, **names: str):
         self.__dict__.update(names)
+
+
+def vars_of(wildcards) -> dict[str, str]:
+    """Names and values of wildcards, Snakemake's or `Names`."""
+    return dict(wildcards.items()) if hasattr(wildcards, "items") else vars(wildcards)

@@ -90,6 +90,8 @@ rule run_controls:
     input:
         activations=plan.tile_activations,
         records=plan.tile_records,
+        untrained_activations=plan.untrained_activations,
+        untrained_records=plan.untrained_records,
     output:
         "<study>/controls/{layer}/{tile}.csv",
     log:
@@ -107,6 +109,7 @@ rule run_controls:
         sides=plan.sides,
         dump_keys=plan.tile_dump_keys,
         shuffles=config["controls"]["shuffles"],
+        threshold=config["groups"]["threshold"],
         seed=plan.controls_seed,
         study=config["study"],
     message:
@@ -118,6 +121,7 @@ rule run_controls:
 rule collect_scores:
     input:
         fragments=plan.score_fragments,
+        redrawn=plan.resampled,
         networks="<study>/tables/networks.csv",
     output:
         scores=report(
@@ -132,6 +136,7 @@ rule collect_scores:
             category="Tables",
             labels={"table": "spread over pairs"},
         ),
+        draws="<study>/tables/draws.csv",
     log:
         "<study>/logs/collect_scores.log",
     benchmark:
@@ -145,6 +150,7 @@ rule collect_scores:
     params:
         code=code("collect_scores"),
         contents=plan.score_contents,
+        redrawn_contents=plan.resampled_contents,
     message:
         "Collecting the scores"
     script:

@@ -66,7 +66,7 @@ rule draw_alignment_by_depth:
 rule draw_matching_curves:
     input:
         statistics=collect("<study>/statistics/trained/{layer}/1-1.npz", layer=plan.layers),
-        assignments=collect("<study>/alignment/trained/{layer}/1-1.npz", layer=plan.layers),
+        alignment=collect("<study>/alignment/trained/{layer}/1-1.npz", layer=plan.layers),
         networks="<study>/tables/networks.csv",
     output:
         figure=report(
@@ -101,7 +101,7 @@ rule draw_matching_curves:
 rule draw_information:
     input:
         statistics=collect("<study>/statistics/trained/{layer}/1-1.npz", layer=plan.layers),
-        assignments=collect("<study>/alignment/trained/{layer}/1-1.npz", layer=plan.layers),
+        alignment=collect("<study>/alignment/trained/{layer}/1-1.npz", layer=plan.layers),
         information=collect("<study>/information/trained/{layer}/1-1.npz", layer=plan.layers),
         networks="<study>/tables/networks.csv",
     output:
@@ -128,7 +128,6 @@ rule draw_information:
         layers=plan.layers,
         networks=plan.groups[0],
         product_keys=plan.first_tile_keys(),
-        information_keys=plan.first_information_keys(),
     message:
         "Drawing mutual information against correlation"
     script:
@@ -138,7 +137,7 @@ rule draw_information:
 rule draw_correlation_matrices:
     input:
         statistics=collect("<study>/statistics/trained/{layer}/1-1.npz", layer=plan.layers),
-        assignments=collect("<study>/alignment/trained/{layer}/1-1.npz", layer=plan.layers),
+        alignment=collect("<study>/alignment/trained/{layer}/1-1.npz", layer=plan.layers),
         networks="<study>/tables/networks.csv",
     output:
         figures=[
@@ -170,3 +169,192 @@ rule draw_correlation_matrices:
         "Drawing the correlation matrices"
     script:
         "../scripts/draw_correlation_matrices.py"
+
+
+rule draw_sparse_maps:
+    input:
+        scores="<study>/scores.csv",
+        published=workflow.source_path("../reference/li2016.csv"),
+        maps=collect("<study>/maps/trained/{layer}/1-1.npz", layer=plan.mapped_layers),
+    output:
+        loss=[
+            report(
+                "<study>/figures/sparse_prediction.svg",
+                caption="../report/sparse_prediction.rst",
+                category="Sparse maps",
+                labels={"figure": "loss against decay"},
+            ),
+            "<study>/figures/sparse_prediction.png",
+        ],
+        few=[
+            report(
+                "<study>/figures/few_predictors.svg",
+                caption="../report/few_predictors.rst",
+                category="Sparse maps",
+                labels={"figure": "what few predictors are worth"},
+            ),
+            "<study>/figures/few_predictors.png",
+        ],
+        schematic=[
+            report(
+                "<study>/figures/mapping_layers.svg",
+                caption="../report/mapping_layers.rst",
+                category="Sparse maps",
+                labels={"figure": "where the maps stand"},
+            ),
+            "<study>/figures/mapping_layers.png",
+        ],
+        figures=[
+            report(
+                f"<study>/figures/sparse_maps/{layer}.svg",
+                caption="../report/sparse_maps.rst",
+                category="Sparse maps",
+                labels={"figure": f"weights, {layer}"},
+            )
+            for layer in plan.mapped_layers
+        ],
+        prints=collect("<study>/figures/sparse_maps/{layer}.png", layer=plan.mapped_layers),
+        maps_table="<study>/tables/sparse_prediction.csv",
+        refits_table="<study>/tables/few_predictors.csv",
+    log:
+        "<study>/logs/draw_sparse_maps.log",
+    benchmark:
+        "<study>/benchmarks/draw_sparse_maps.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("draw_sparse_maps"),
+        layers=plan.mapped_layers,
+        networks=plan.groups[0],
+        product_keys=plan.first_tile_keys(),
+    message:
+        "Drawing the sparse maps"
+    script:
+        "../scripts/draw_sparse_maps.py"
+
+
+rule draw_groups:
+    input:
+        statistics=collect("<study>/statistics/trained/{layer}/1-1.npz", layer=plan.layers),
+        groups=collect("<study>/groups/trained/{layer}/1-1.npz", layer=plan.layers),
+        networks="<study>/tables/networks.csv",
+    output:
+        figures=[
+            report(
+                f"<study>/figures/{name}/{layer}.svg",
+                caption=f"../report/{name}.rst",
+                category="Groups",
+                labels={"figure": f"{label}, {layer}"},
+            )
+            for layer in plan.layers
+            for name, label in (("groups", "groups"), ("group_hierarchy", "groups within groups"))
+        ],
+        prints=[
+            f"<study>/figures/{name}/{layer}.png" for layer in plan.layers for name in ("groups", "group_hierarchy")
+        ],
+    log:
+        "<study>/logs/draw_groups.log",
+    benchmark:
+        "<study>/benchmarks/draw_groups.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("draw_groups"),
+        networks=plan.groups[0],
+        product_keys=plan.first_tile_keys(),
+    message:
+        "Drawing the groups of units"
+    script:
+        "../scripts/draw_groups.py"
+
+
+rule draw_activity:
+    input:
+        statistics=collect("<study>/statistics/trained/{layer}/1-1.npz", layer=plan.layers),
+        alignment=collect("<study>/alignment/trained/{layer}/1-1.npz", layer=plan.layers),
+        networks="<study>/tables/networks.csv",
+    output:
+        spectra=[
+            report(
+                "<study>/figures/activation_spectra.svg",
+                caption="../report/activation_spectra.rst",
+                category="Activity",
+                labels={"figure": "sorted mean activations"},
+            ),
+            "<study>/figures/activation_spectra.png",
+        ],
+        matched=[
+            report(
+                "<study>/figures/matched_activity.svg",
+                caption="../report/matched_activity.rst",
+                category="Activity",
+                labels={"figure": "activity of matched units"},
+            ),
+            "<study>/figures/matched_activity.png",
+        ],
+        spectra_table="<study>/tables/activation_spectra.csv",
+        matched_table="<study>/tables/matched_activity.csv",
+    log:
+        "<study>/logs/draw_activity.log",
+    benchmark:
+        "<study>/benchmarks/draw_activity.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("draw_activity"),
+        layers=plan.layers,
+        networks=plan.groups[0],
+        product_keys=plan.first_tile_keys(),
+    message:
+        "Drawing the activity of units"
+    script:
+        "../scripts/draw_activity.py"
+
+
+rule draw_joint_activations:
+    input:
+        statistics=collect("<study>/statistics/trained/{layer}/1-1.npz", layer=plan.early_layers),
+        alignment=collect("<study>/alignment/trained/{layer}/1-1.npz", layer=plan.early_layers),
+        activations=plan.first_pair_activations,
+        records=plan.first_pair_records,
+    output:
+        figure=[
+            report(
+                "<study>/figures/joint_activations.svg",
+                caption="../report/joint_activations.rst",
+                category="Alignment",
+                labels={"figure": "joint activations of pairs"},
+            ),
+            "<study>/figures/joint_activations.png",
+        ],
+    log:
+        "<study>/logs/draw_joint_activations.log",
+    benchmark:
+        "<study>/benchmarks/draw_joint_activations.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("draw_joint_activations"),
+        layers=plan.early_layers,
+        dump_keys=plan.first_pair_dump_keys(),
+        product_keys=plan.first_tile_keys(),
+    message:
+        "Drawing joint activations"
+    script:
+        "../scripts/draw_joint_activations.py"

@@ -2,20 +2,18 @@
 
 import pandas as pd
 from job import logged
-from products import aligned_layers
+from products import aligned_layers, products
 
 from convergent.alignment import INFORMATION_COLUMNS, information_against_correlation
 from convergent.figures.matching import information_panels
 from convergent.figures.style import save
-from convergent.files import load_arrays
 from convergent.tables import write_table
 
 with logged(snakemake):
     output, params, rows = snakemake.output, snakemake.params, []
     a, b = params.networks[:2]
-    sources = zip(aligned_layers(snakemake), snakemake.input.information, params.information_keys, strict=True)
-    for (layer, statistics, assignments), path, key in sources:
-        information = load_arrays(path, key)
+    sources = zip(aligned_layers(snakemake), products(snakemake, "information"), strict=True)
+    for (layer, statistics, assignments), information in sources:
         rows += information_against_correlation(
             layer,
             statistics[f"between/{a}/{b}"],

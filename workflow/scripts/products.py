@@ -2,12 +2,29 @@
 
 from collections.abc import Iterator
 
+import pandas as pd
+
 from convergent.files import load_arrays
 
 
 def aligned_layers(snakemake) -> Iterator[tuple[str, dict, dict]]:
     """Each layer with its statistics and its assignments, from the first tile of the trained networks."""
-    files, keys = snakemake.input, snakemake.params.product_keys
-    statistics = map(load_arrays, files.statistics, keys["statistics"])
-    assignments = map(load_arrays, files.assignments, keys["alignment"])
-    yield from zip(snakemake.params.layers, statistics, assignments, strict=True)
+    yield from zip(
+        snakemake.params.layers, products(snakemake, "statistics"), products(snakemake, "alignment"), strict=True
+    )
+
+
+def products(snakemake, stage: str) -> Iterator[dict]:
+    """Arrays of one stage, layer by layer, from the first tile of the trained networks."""
+    paths, keys = snakemake.input[stage], snakemake.params.product_keys[stage]
+    return map(load_arrays, [paths] if isinstance(paths, str) else paths, keys)
+
+
+def table(path: str, **options) -> pd.DataFrame:
+    """A table of this study. A layer may be called by a number, as in torch.nn.Sequential."""
+    return pd.read_csv(path, dtype={"layer": str}, **options)
+
+
+def saved(snakemake) -> Iterator[list[str]]:
+    """The two files of each figure that a script draws."""
+    return zip(snakemake.output.figures, snakemake.output.prints, strict=True)

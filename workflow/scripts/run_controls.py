@@ -1,31 +1,43 @@
-"""Controls of one layer: networks with shuffled images, with permuted units, and against their own siblings."""
+"""Controls of one layer: shuffled images, permuted units, a network's own siblings, and untrained partners."""
 
 import numpy as np
 from job import logged
 
 from convergent.activations import open_layer
-from convergent.alignment import align
-from convergent.controls import permuted_correlation, require_recovered, shuffled_moments, sibling_correlation
+from convergent.alignment import Alignment, align
+from convergent.clustering import main_group_scores
+from convergent.controls import across, permuted_correlation, require_recovered, shuffled_moments, sibling_correlation
 from convergent.scores import FRAGMENT_COLUMNS, fragment, score_rows
-from convergent.statistics import sides
+from convergent.statistics import pair_moments, pairs, sides
 from convergent.tables import write_table
 
 with logged(snakemake):
     layer, params = snakemake.wildcards.layer, snakemake.params
     activations, images = open_layer(snakemake.input.records, params.dump_keys, layer)
+    untrained, _ = open_layer(snakemake.input.untrained_records, params.dump_keys, layer)
     x, y = sides(activations, params.sides)
     generator = np.random.default_rng(params.seed)
     rows = []
 
-    def score(population: str, a: str, b: str, found, draw: int = 1) -> None:
-        rows.extend(score_rows(params.study, population, layer, a, b, found.scores, draw=draw, key=params.key))
+    within = pair_moments(activations, [(network, network) for network in activations])
+    within = {network: moments.correlation() for (network, _), moments in within.items()}
+
+    def score(population: str, a: str, b: str, found: Alignment | dict[str, float], draw: int = 1) -> None:
+        scores = found.scores if isinstance(found, Alignment) else found
+        rows.extend(score_rows(params.study, population, layer, a, b, scores, draw=draw, key=params.key))
 
     for draw, shuffled in enumerate(shuffled_moments(x, y, images, params.shuffles, generator), start=1):
         for (a, b), moments in shuffled.items():
-            live_a, live_b = (deviation > 0 for deviation in moments.standard_deviation())
-            forward, backward = align(moments.correlation(), live_a, live_b)
+            between, live = moments.correlation(), [units.live for units in moments.units()]
+            forward, backward = align(between, *live)
             score("shuffled", a, b, forward, draw)
             score("shuffled", b, a, backward, draw)
+            if draw == 1:
+                # Any clustering finds something alike: this is what it finds by chance.
+                found = main_group_scores(within[a], within[b], between, *live, threshold=params.threshold)
+                score("shuffled", a, b, found, draw)
+    for (a, b), moments in across(activations, untrained, pairs(*params.sides)).items():
+        score("against_untrained", a, b, align(moments.correlation(), *(units.live for units in moments.units()))[0])
     # What a network has to do with itself belongs to the tile on the diagonal, so that it is scored once.
     for network, values in x.items() if y is None else ():
         correlation, planted, live = permuted_correlation(values, generator)

@@ -1,0 +1,68 @@
+# The ledger: what was claimed, what was measured, the verdict.
+
+
+rule judge_claims:
+    input:
+        scores="<study>/scores.csv",
+        draws="<study>/tables/draws.csv",
+        claims=workflow.source_path("../claims.yaml"),
+        published=workflow.source_path("../reference/li2016.csv"),
+    output:
+        claims=report(
+            "<study>/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"table": "claims"},
+        ),
+        markdown="<study>/tables/claims.md",
+    log:
+        "<study>/logs/judge_claims.log",
+    benchmark:
+        "<study>/benchmarks/judge_claims.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("judge_claims"),
+        layers=plan.layers,
+        convolutional=lambda wildcards: plan.convolutional_layers,
+        regime=plan.regime,
+        network_draws=config["resampling"]["networks"],
+        seed=plan.draw("networks"),
+    message:
+        "Judging the claims"
+    script:
+        "../scripts/judge_claims.py"
+
+
+rule write_claims_page:
+    input:
+        claims="<study>/claims.csv",
+        figures=[path for path in plan.figures if path.endswith(".png")],
+    output:
+        report(
+            "<study>/claims.html",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"table": "every claim with its verdict and figure"},
+        ),
+    log:
+        "<study>/logs/write_claims_page.log",
+    benchmark:
+        "<study>/benchmarks/write_claims_page.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("write_claims_page"),
+        figures=lambda wildcards, input: plan.figures_by_name(input.figures),
+    message:
+        "Writing the page of claims"
+    script:
+        "../scripts/write_claims_page.py"

@@ -1,0 +1,26 @@
+"""Judge every claim of the ledger by the scores of this study."""
+
+from job import logged
+
+from convergent.claims import CLAIM_COLUMNS, judge, load_claims
+from convergent.claims_page import claims_markdown
+from convergent.files import written_whole
+from convergent.tables import read_tables, write_table
+
+with logged(snakemake):
+    files, params = snakemake.input, snakemake.params
+    scores, draws, published = (read_tables([path]) for path in (files.scores, files.draws, files.published))
+    rows = judge(
+        load_claims(files.claims),
+        scores,
+        draws,
+        published,
+        params.layers,
+        params.convolutional,
+        params.regime,
+        params.network_draws,
+        params.seed,
+    )
+    write_table(snakemake.output.claims, CLAIM_COLUMNS, rows)
+    with written_whole(snakemake.output.markdown) as partial:
+        partial.write_text(claims_markdown(rows))

@@ -1,0 +1,27 @@
+"""Scores of one layer on images drawn with replacement, averaged over the pairs of networks: how much they vary."""
+
+import numpy as np
+from job import logged
+
+from convergent.activations import open_layer
+from convergent.prediction import halves
+from convergent.redraws import alignment_scores, draw_images, information_scores, map_scores
+from convergent.scores import REDRAWN_COLUMNS, fragment, mean_over_pairs
+from convergent.statistics import pairs
+from convergent.tables import write_table
+
+with logged(snakemake):
+    params, layer = snakemake.params, snakemake.wildcards.layer
+    activations, images = open_layer(snakemake.input.records, params.dump_keys, layer)
+    parts, unordered = halves(images, np.random.default_rng(params.halves_seed)), pairs(*params.sides)
+    rows = []
+    for draw in range(1, params.draws + 1):
+        fit, test = draw_images(parts, params.seed, draw)
+        shared = activations, unordered, images
+        scored = list(alignment_scores(*shared, np.concatenate([fit, test]), params.threshold))
+        if "information" in params.costly:
+            scored += information_scores(*shared, np.concatenate([fit, test]), **params.information)
+        if "maps" in params.costly:
+            scored += map_scores(*shared, fit, test, params.published_units, **params.maps, seed=params.maps_seed)
+        rows += mean_over_pairs(scored, layer=layer, draw=draw, key=params.key)
+    write_table(snakemake.output[0], REDRAWN_COLUMNS, fragment(rows))
