@@ -376,7 +376,7 @@ def test_too_few_layers_are_a_reason():
     row = judged(CLAIMS["Q1.rebound"], values, layers=LAYERS[:2], convolutional=LAYERS[:2])
     assert (row["verdict"], row["reason"]) == (NOT_TESTED, "the study has 2 such layers, 3 are needed")
     row = judged(CLAIMS["Q2.second_layer"], {}, layers=["conv1", "fc6"], convolutional=["conv1"])
-    assert row["reason"] == "the study has no such layer: the second convolutional layer"
+    assert row["reason"] == "the study has no such layer: the second convolutional layer that is compared"
 
 
 def test_undefined_scores_are_a_reason():
@@ -398,7 +398,7 @@ def test_too_few_draws_or_pairs_are_a_reason():
     )[1]
     assert row["reason"] == "conv1 has 19 draws of shuffled images, 20 are needed"
     values = {("conv1", "information_shared_best"): 6.0, ("conv1", "information_compared"): 7.0}
-    assert judged(CLAIMS["Q2.core"], values)["reason"] == "only 7 pairs can be compared in conv1, not 8"
+    assert judged(CLAIMS["Q2.core"], values)["reason"] == "only 7 of 8 pairs can be compared in conv1"
 
 
 def test_ratios_to_nothing():
@@ -407,6 +407,26 @@ def test_ratios_to_nothing():
     row = judged(claim, {first: 0.4, second: -0.01})
     assert row["verdict"] == SUPPORTED and np.isinf(row["measured"]) and np.isnan(row["ci_low"])
     assert judged(claim, {first: -0.1, second: -0.01})["reason"] == "undefined in conv1"
+
+
+def test_what_rests_on_little_says_so():
+    claim = CLAIMS["Q1.overlap"]
+    matrix = np.full((4, 4), 0.6)
+    matrix[0, 1] = matrix[2, 3] = np.nan
+    row = judged(claim, {(layer, "match_overlap"): matrix for layer in LAYERS})
+    assert (row["verdict"], row["reason"]) == (SUPPORTED, "undefined for 2 of 12")
+    rows = score_rows({(layer, "match_overlap"): 0.6 for layer in LAYERS}, networks=2)
+    question = QUESTIONS[0]._replace(claims=[claim])
+    row = judge([question], rows, [], [], LAYERS, CONVOLUTIONAL, "scaled")[1]
+    assert row["reason"] == "no interval from 2 networks" and np.isnan(row["ci_low"])
+
+
+def test_a_baseline_that_compares_nothing_is_left_out():
+    values = {(layer, "match_overlap"): 0.6 for layer in LAYERS}
+    more = score_rows(values, "untrained")
+    assert judged(CLAIMS["Q1.overlap"], values, more=more)["baseline"] == pytest.approx(0.6)
+    row = judged(CLAIMS["Q1.overlap"], values, more=more, meaningless=["untrained"])
+    assert np.isnan(row["baseline"]) and row["baseline_population"] == "" and row["verdict"] == SUPPORTED
 
 
 def test_an_interval_ends_where_the_measure_ends():

@@ -33,9 +33,11 @@ def test_pairs_at_both_ends_in_order(generator):
     assert all(partner == semi[unit] and value == similarity[unit, partner] for unit, partner, value in best + worst)
 
 
-def test_few_units_appear_at_both_ends():
-    rows = pair_examples("unit_pairs", "conv1", NAMES, np.eye(3), np.arange(3))
-    assert len(pairs_drawn(rows, BEST)) == len(pairs_drawn(rows, WORST)) == 3
+def test_no_unit_is_at_both_ends():
+    for count, shown in ((1, (1, 0)), (3, (2, 1)), (12, (6, 6)), (20, (8, 8))):
+        rows = pair_examples("unit_pairs", "conv1", NAMES, np.eye(count), np.arange(count))
+        best, worst = ([unit for unit, *_ in pairs_drawn(rows, end)] for end in (BEST, WORST))
+        assert (len(best), len(worst)) == shown and not set(best) & set(worst)
     assert pairs_drawn(pair_examples("unit_pairs", "conv1", NAMES, np.eye(2), np.array([-1, -1])), BEST) == []
 
 
@@ -43,8 +45,8 @@ def test_the_most_and_the_least_active_live_units():
     mean = np.arange(30.0)
     live = mean != 29
     rows = activity_examples("activity_extremes", "conv1", "net1", mean, live)
-    assert [unit for unit, _ in activity_drawn(rows, MOST)["net1"]] == list(range(28, 20, -1))
-    assert activity_drawn(rows, LEAST)["net1"] == [(unit, float(unit)) for unit in range(7, -1, -1)]
+    assert [unit for unit, _ in activity_drawn(rows, MOST, ["net1"])["net1"]] == list(range(28, 20, -1))
+    assert activity_drawn(rows, LEAST, ["net1", "net2"])["net1"] == [(unit, float(unit)) for unit in range(7, -1, -1)]
 
 
 def test_groups_are_ranked_by_what_they_share():

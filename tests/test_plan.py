@@ -1,7 +1,7 @@
 """Names, seeds and keys of a study; the pins of its two environments."""
 
 import re
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import pytest
@@ -69,8 +69,12 @@ def test_a_key_follows_what_its_product_is_made_from():
     assert moved(pictures={"images": 4}) == ["pictures_key"]
 
 
-def test_published_numbers_compare_only_with_the_papers_own_study():
-    full = {"dataset": {"name": "imagenet", "options": {"path": "."}}, "architecture": {"name": "caffenet"}}
+def test_published_numbers_compare_only_with_the_papers_own_study(tmp_path):
+    for part, kind, name in product(("train", "val"), ("cat", "dog"), ("1.png", "2.png")):
+        (tmp_path / part / kind).mkdir(parents=True, exist_ok=True)
+        (tmp_path / part / kind / name).touch()
+    images = {"path": str(tmp_path), "image_size": 227, "resize": 256}
+    full = {"dataset": {"name": "imagenet", "options": images}, "architecture": {"name": "caffenet"}}
     full["activations"] = {"layers": ["conv1", "fc6"]}
 
     def of(changes):

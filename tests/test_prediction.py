@@ -126,6 +126,11 @@ def test_trained_maps_are_judged_on_the_other_half(generator):
     assert trained_scores(known, 8, [-3], seed=3)["trained_map_loss_1e-3"] == scores["trained_map_loss_1e-3"]
 
 
+def test_few_units_keep_nothing_of_themselves(generator):
+    scores = exact_scores(problem(generator, units=5), 5, DECAYS)
+    assert scores["map_predictors_0"] == 5 and np.isnan(scores["few_predictors_share"])
+
+
 def test_fewer_samples_than_units_are_no_obstacle(generator):
     known = problem(generator, images=5, per_image=1, units=8)
     scores = exact_scores(known, 8, DECAYS) | refit_scores(known, [1, 2])

@@ -193,6 +193,7 @@ def test_summary_has_spread_errors_and_interval(generator):
         ("share_below_half", (0, 1)),
         ("groups_mixed_share", (0, 1)),
         ("information_shared_best", (0, np.inf)),
+        ("few_predictors_share", (0, np.inf)),
         ("refit_r2_all", (-np.inf, 1)),
         ("map_loss_10^-2.6", (0, np.inf)),
         ("groups_coherence", (-np.inf, np.inf)),

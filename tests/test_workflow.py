@@ -21,6 +21,10 @@ PARTS = ("Snakefile", "config.yaml", "envs", "profiles", "workflow")
 SNAKEMAKE = (sys.executable, "-m", "snakemake")
 CONFIG = Path(__file__).with_name("reduced.yaml")
 RESULTS = Path("results/reduced")
+LAYERED = (
+    *("correlation_matrices", "groups", "group_hierarchy", "sparse_maps"),
+    *("unit_pairs", "unit_groups", "unit_predictors", "activity_extremes"),
+)
 
 
 def snakemake(folder, *words, config=CONFIG, check=True, **changes):
@@ -131,9 +135,10 @@ def test_every_figure_is_there_in_both_formats_with_its_table(finished):
     assert names >= {
         "alignment_by_depth",
         "matching_curves",
-        "information",
-        "training_curves",
-        "correlation_matrices/conv1",
+        *("information", "joint_activations", "activation_spectra", "matched_activity", "filters", "training_curves"),
+        *("sparse_prediction", "few_predictors", "mapping_layers"),
+        *(f"{name}/{layer}" for name in LAYERED for layer in ("conv1", "conv5", "fc6")),
+        *("unit_pairs_information/conv1", "unit_pairs_information/conv5"),
     }
     for name in names:
         assert (figures / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -142,6 +147,56 @@ def test_every_figure_is_there_in_both_formats_with_its_table(finished):
     assert [float(row["semi"]) for row in curves if row["layer"] == "conv1"] == sorted(
         (float(row["semi"]) for row in curves if row["layer"] == "conv1"), reverse=True
     )
+
+
+def test_every_claim_has_a_verdict_with_its_number_or_its_reason(finished):
+    claims = rows(finished / RESULTS / "claims.csv")
+    assert list(claims[0])[:9] == [
+        *("claim", "source", "statement", "criterion", "measured", "ci_low", "ci_high", "baseline", "verdict")
+    ]
+    ledger = yaml.safe_load((ROOT / "workflow/claims.yaml").read_text())["questions"]
+    expected = [name for q in ledger for name in (q["question"], *(claim["claim"] for claim in q["claims"]))]
+    assert [row["claim"] for row in claims] == expected
+    for row in claims:
+        assert row["verdict"] in {"supported", "partly supported", "not supported", "not tested"}
+        if "." in row["claim"]:
+            assert row["reason"] or np.isfinite(float(row["measured"])), row
+        if row["verdict"] != "not tested" and "." in row["claim"]:
+            assert (finished / RESULTS / "figures" / f"{row['figure']}.png").exists(), row
+            assert float(row["ci_low"]) <= float(row["measured"]) <= float(row["ci_high"])
+            assert row["replicates"] in {"networks", "networks and images"}
+    page = (finished / RESULTS / "claims.html").read_text()
+    assert not re.findall(r"(?:src|href)=[\"']https?://", page)
+    for row in claims:
+        assert row["claim"] in page
+    anchors = set(re.findall(r'href="#([^"]+)"', page))
+    assert anchors and anchors <= set(re.findall(r'id="([^"]+)"', page))
+
+
+def test_intervals_say_what_they_cover(finished):
+    summary = rows(finished / RESULTS / "tables" / "summary.csv")
+    covers = {(row["population"], row["layer"], row["measure"]): row["replicates"] for row in summary}
+    assert covers["trained", "conv5", "match_mean"] == covers["trained", "conv1", "refit_r2_2"] == "networks and images"
+    assert covers["untrained", "conv1", "match_mean"] == covers["trained", "fc6", "refit_r2_2"] == "networks"
+    draws = rows(finished / RESULTS / "tables" / "draws.csv")
+    found = Counter((row["population"], row["measure"]) for row in draws if row["layer"] == "fc6")
+    assert found["resampled", "match_mean"] == found["shuffled", "match_mean"] == 2
+
+
+def test_untrained_partners_are_other_networks(finished):
+    scores = rows(finished / RESULTS / "scores.csv")
+    found = [row for row in scores if (row["population"], row["measure"]) == ("against_untrained", "semi_match_mean")]
+    assert len(found) == 18 and all(row["network_a"] != row["network_b"] for row in found)
+    (value,) = [
+        float(row["value"])
+        for row in found
+        if (row["layer"], row["network_a"], row["network_b"]) == ("fc6", "net3", "net1")
+    ]
+    a = np.load(finished / RESULTS / "activations/net3/trained/fc6.npy")
+    b = np.load(finished / RESULTS / "activations/net1/untrained/fc6.npy")
+    a, b = a[:, a.std(axis=0) > 0], b[:, b.std(axis=0) > 0]
+    between = np.corrcoef(a, b, rowvar=False)[: a.shape[1], a.shape[1] :]
+    assert value == pytest.approx(between.max(axis=1).mean(), abs=1e-6)
 
 
 def test_a_second_run_does_nothing(finished):
@@ -171,6 +226,15 @@ def test_another_seed_does_everything_again(finished):
         ({"activations": {"positions": "mean"}}, {"dump_activations", "compute_statistics"}, {"train_network"}),
         ({"information": {"bins": 6}}, {"measure_information"}, {"align_units", "run_controls"}),
         ({"controls": {"shuffles": 3}}, {"run_controls", "collect_scores"}, {"dump_activations", "align_units"}),
+        ({"maps": {"predictors": [1, 3]}}, {"map_units", "resample_images", "judge_claims"}, {"group_units"}),
+        ({"groups": {"depth": 2}}, {"group_units", "draw_groups"}, {"map_units", "resample_images", "run_controls"}),
+        ({"pictures": {"images": 4}}, {"picture_units", "draw_unit_pairs"}, {"map_units", "collect_scores"}),
+        ({"resampling": {"images": 3}}, {"resample_images", "collect_scores"}, {"map_units", "group_units"}),
+        (
+            {"resampling": {"networks": 200}},
+            {"judge_claims", "write_claims_page"},
+            {"resample_images", "collect_scores"},
+        ),
     ],
 )
 def test_a_parameter_reruns_what_depends_on_it(finished, changes, again, kept):
@@ -183,6 +247,9 @@ def test_a_parameter_reruns_what_depends_on_it(finished, changes, again, kept):
     ("module", "again", "kept"),
     [
         ("matching.py", {"align_units", "run_controls"}, {"train_network", "compute_statistics"}),
+        ("clustering.py", {"group_units", "resample_images", "run_controls"}, {"train_network", "align_units"}),
+        ("claims.py", {"judge_claims", "write_claims_page"}, {"collect_scores", "align_units", "picture_units"}),
+        ("receptive_fields.py", {"picture_units", "draw_unit_groups"}, {"choose_examples", "collect_scores"}),
         ("dumping.py", {"dump_activations", "compute_statistics"}, {"train_network", "fetch_data"}),
         ("figures/training.py", {"draw_training_curves"}, {"draw_matching_curves", "align_units", "train_network"}),
     ],
@@ -218,7 +285,7 @@ def test_a_killed_run_resumes_to_the_same_numbers(finished, tmp_path):
     assert not (tmp_path / RESULTS / "scores.csv").exists()
     snakemake(tmp_path, "--unlock")
     snakemake(tmp_path)
-    for table in ("scores.csv", "tables/summary.csv", "tables/matching_curves.csv"):
+    for table in ("scores.csv", "claims.csv", "tables/summary.csv", "tables/draws.csv", "tables/examples.csv"):
         assert (tmp_path / RESULTS / table).read_text() == (finished / RESULTS / table).read_text(), table
     assert not list(tmp_path.glob("results/**/.*"))
 
@@ -352,7 +419,16 @@ def test_the_report_is_one_page_that_a_browser_shows(finished, tmp_path):
     visible = re.sub(r"<script.*?</script>", "", shown, flags=re.DOTALL)
     assert "Do different neural networks learn the same representations?" in visible
     assert "(study <em>reduced</em>)" in visible
-    for category in ("Alignment", "Networks", "Tables"):
+    for category in (
+        "Claims",
+        "Alignment",
+        "Sparse maps",
+        "Groups",
+        "Activity",
+        "Pictures of units",
+        "Networks",
+        "Tables",
+    ):
         assert category in visible
     # Captions are rendered into the page, and nothing is fetched from elsewhere.
     text = page.read_text()

@@ -20,7 +20,9 @@ from convergent.activations import choose_positions
 from convergent.architectures import complete_options
 from convergent.errors import StudyError, did_you_mean
 from convergent.layers import check_layers, layer_shapes
+from convergent.prediction import decay_name
 
+FEWEST_IMAGES = 4
 SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"
 ORIGIN = "# Made from "  # how a recorded configuration names the file that it was made from
 TYPES = {
@@ -169,8 +171,11 @@ def check_meaning(config: dict) -> None:
     with naming("dataset"):
         shape, classes = datasets.image_shape(name, options), datasets.class_count(name, options)
         *_, probe = datasets.check_sizes(name, options, dataset["train"], dataset["validation"], dataset["probe"])
-    if probe < 2:
-        raise StudyError(f"config key `dataset.probe` leaves {probe} image to compare networks on: use at least 2.")
+    if probe < FEWEST_IMAGES:
+        raise StudyError(
+            f"config key `dataset.probe` leaves {probe} images to compare networks on: use at least {FEWEST_IMAGES}, "
+            "two for fitting maps and two for judging them."
+        )
     with naming("architecture"):
         shapes = layer_shapes(architecture["name"], architecture["options"], shape, classes)
     activations, training = config["activations"], config["training"]
@@ -178,6 +183,7 @@ def check_meaning(config: dict) -> None:
         layers = check_layers(architecture["name"], shapes, activations["layers"])
     with naming("maps.layers"):
         require_recorded(config["maps"]["layers"] or (), activations["layers"])
+    check_decays(config["maps"])
     check_positions(activations, layers)
     check_bins(config["information"]["bins"], probe, activations, layers)
     if training["shift"] >= min(shape[1:]):
@@ -200,6 +206,14 @@ def check_meaning(config: dict) -> None:
             f"config key `training.checkpoints` names epoch {max(training['checkpoints'])}, but training ends after "
             f"epoch {training['epochs']}: name earlier ones or raise training.epochs."
         )
+
+
+def check_decays(maps: dict) -> None:
+    """Raise StudyError if two decays have the same name."""
+    for key in ("log10_decays", "trained_log10_decays"):
+        names = [decay_name(exponent) for exponent in maps[key]]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise StudyError(f"config key `maps.{key}` names decay {twice} twice: keep one.")
 
 
 def require_recorded(layers: Iterable[str], recorded: list[str]) -> None:

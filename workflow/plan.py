@@ -24,6 +24,7 @@ TRAINED, UNTRAINED = "trained", "untrained"
 FIRST_TILE = "1-1"
 # The ledger needs intervals of the costly measures for the first two layers only.
 COSTLY_LAYERS = 2
+EXAMPLE_STAGES = ("statistics", "alignment", "information", "groups", "maps")  # what the examples are chosen from
 MOST_DRAWN = 4  # networks whose most and least active units are shown, as in the paper
 
 
@@ -66,6 +67,11 @@ class Plan:
         place = dataset["name"], dataset["options"]
         shapes = layer_shapes(architecture["name"], architecture["options"], image_shape(*place), class_count(*place))
         return [layer for layer in self.layers if shapes[layer] is not None and len(shapes[layer]) == 3]
+
+    @property
+    def meaningless_baselines(self) -> list[str]:
+        """Populations that compare nothing: with one initialisation for all, the untrained networks are the same."""
+        return [UNTRAINED] if self.config["vary"] == "data_order" else []
 
     @property
     def regime(self) -> str:
@@ -267,15 +273,16 @@ class Plan:
         """Whether a tile has no pair of networks to score: one on the diagonal that holds a single network."""
         return len(self.tile_networks(wildcards)) == 1
 
-    def first_tile_keys(self) -> dict[str, list[str]]:
-        """Keys of what figures show, the trained networks of the first tile, stage by stage and layer by layer."""
+    def first_tile_keys(self, *stages: str) -> dict[str, list[str]]:
+        """Keys of what a figure shows, the trained networks of the first tile, stage by stage and layer by layer."""
         place = Names(population=TRAINED, tile=FIRST_TILE)
         places = {layer: Names(layer=layer, **vars(place)) for layer in self.layers}
-        return self.alignment_keys(place) | {
+        every = self.alignment_keys(place) | {
             "information": [self.information_key(place) for place in places.values()],
             "groups": [self.groups_key(place) for place in places.values()],
             "maps": [self.maps_key(places[layer]) for layer in self.mapped_layers],
         }
+        return {stage: every[stage] for stage in stages}
 
     def first_pair_dump_keys(self) -> dict[str, str]:
         """Networks whose single units are shown, and the keys of their activations."""
@@ -294,7 +301,7 @@ class Plan:
         return [f"<study>/activations/{network}/{TRAINED}/dump.json" for network in self.groups[0][:2]]
 
     def pictures_key(self, wildcards) -> str:
-        made_of = [self.dump_key(wildcards), self.first_tile_keys(), code("choose_examples")]
+        made_of = [self.dump_key(wildcards), self.first_tile_keys(*EXAMPLE_STAGES), code("choose_examples")]
         return digest("pictures", code("picture_units"), made_of, self.config["pictures"])
 
     def pictures_keys(self, networks: list[str]) -> list[str]:
@@ -307,7 +314,10 @@ class Plan:
 
     def all_seeds(self) -> dict:
         """Every seed of the study, for the record."""
-        drawn = {name: self.draw(name) for name in ("data", "label_noise", "positions")}
+        names = ("data", "label_noise", "positions", "halves", "maps", "groups", "images", "networks")
+        drawn = {name: self.draw(name) for name in names}
+        places = self.places([TRAINED], self.layers)
+        drawn |= {f"controls {place.layer} {place.tile}": self.controls_seed(place) for place in places}
         return drawn | {name: self.seeds(Names(network=name)) for name in self.networks}
 
     # What is shown

@@ -56,8 +56,8 @@ BOUNDS = {"at_least": "at least", "above": "above", "at_most": "at most", "below
 
 # Where in a network a claim looks; studies differ in the names of their layers and in how many there are.
 ROLES = {
-    "first": "the first convolutional layer",
-    "second": "the second convolutional layer",
+    "first": "the first convolutional layer that is compared",
+    "second": "the second convolutional layer that is compared",
     "last": "the last of several convolutional layers",
     "convolutional": "convolutional layer",
     "deeper convolutional": "deeper convolutional layer",
@@ -236,6 +236,12 @@ class Evidence(NamedTuple):
     draws: dict[tuple[str, str, str], dict[int, float]]
     published: dict[tuple[str, str, str], tuple[float, str]]  # layer, measure, setting -> value, source
 
+    def undefined(self, layer: str, measure: str) -> tuple[int, int]:
+        """How many scores of the trained networks are undefined, and how many there are."""
+        group = TRAINED, layer, measure
+        values = self.scores.values(group) if group in self.scores else np.empty(0)
+        return int(np.isnan(values).sum()), len(values)
+
     def matrix(self, population: str, layer: str, measure: str) -> np.ndarray:
         """Scores (networks, networks); NotTested if there are none."""
         if (population, layer, measure) not in self.scores:
@@ -355,7 +361,7 @@ def shared_of_eight(view: View, claim: Claim, layer: str) -> np.ndarray:
     shared, compared = claim.measures
     numbers = view.evidence.matrix(TRAINED, layer, compared)
     if (fewest := np.nanmin(numbers, initial=COMPARED)) < COMPARED:
-        raise NotTested(f"only {fewest:g} pairs can be compared in {layer}, not {COMPARED}")
+        raise NotTested(f"only {fewest:g} of {COMPARED} pairs can be compared in {layer}")
     return view.read(layer, shared)
 
 
@@ -446,10 +452,10 @@ STATISTICS = {
     "ratio": Statistic(ratio, measures=2),
     "less_four_times": Statistic(less_four_times, measures=2),
     "excess_over_chance": Statistic(excess_over_chance),
-    "shared_of_eight": Statistic(shared_of_eight, measures=2),
+    "shared_of_eight": Statistic(shared_of_eight, measures=2, limits=(0, COMPARED)),
     "distance_from_published": Statistic(distance_from_published, measures=0, limits=(0, np.inf)),
     "largest_over_pairs": Statistic(largest_over_pairs, limits=(0, 1)),
-    "smallest_over_networks": Statistic(smallest_over_networks, limits=(0, np.inf)),
+    "smallest_over_networks": Statistic(smallest_over_networks),
     "largest_to_smallest_network": Statistic(largest_to_smallest_network, limits=(1, np.inf)),
     "lead_of_first": Statistic(lead_of_first, over_depth=2),
     "rebound": Statistic(rebound, over_depth=3),
@@ -556,6 +562,7 @@ def judge(
     regime: str,
     network_draws: int = 1000,
     seed: int = 0,
+    meaningless: Iterable[str] = (),
 ) -> list[dict]:
     """A verdict on every claim, and on each question before its claims.
 
@@ -570,6 +577,7 @@ def judge(
         regime: `exact` for the paper's own study, `scaled` for any other.
         network_draws: how often the networks are drawn with replacement to see how many draws agree.
         seed: of these draws.
+        meaningless: populations that are no baseline in this study, such as untrained networks that are all the same.
 
     Returns:
         rows with the keys of `CLAIM_COLUMNS`; NaN where there is no number.
@@ -587,7 +595,10 @@ def judge(
     weights = np.vstack([np.ones((1, networks)), leave_one_out(networks), drawn])
     rows = []
     for question in questions:
-        judged = [judge_claim(claim, evidence, weights, layers, convolutional, regime) for claim in question.claims]
+        claims = [
+            claim._replace(baseline="none") if claim.baseline in meaningless else claim for claim in question.claims
+        ]
+        judged = [judge_claim(claim, evidence, weights, layers, convolutional, regime) for claim in claims]
         rows += [question_row(question, judged), *judged]
     return rows
 
@@ -608,7 +619,9 @@ def judge_claim(
         findings = investigate(claim, evidence, weights, require_layers(claim, layers, convolutional))
         if np.isnan(findings.measured):
             raise NotTested(f"undefined in {findings.where}")
-        reason = "" if claim.counts else BESIDE
+        remarks = [] if claim.counts else [BESIDE]
+        remarks += few_scores(claim, evidence, findings, networks=weights.shape[1])
+        reason = "; ".join(remarks)
         verdict = SUPPORTED if claim.bound and holds(findings.measured, claim.bound) else NOT_SUPPORTED
         if not claim.bound:
             verdict, reason = NOT_TESTED, REPORTED
@@ -635,6 +648,15 @@ def judge_claim(
         "figure": claim.figure.replace("{layer}", shown),
         "baseline_population": "" if np.isnan(findings.baseline) else claim.baseline,
     }
+
+
+def few_scores(claim: Claim, evidence: Evidence, findings: Findings, networks: int) -> list[str]:
+    """What a reader should know of a measured value that rests on less than usual."""
+    missing, every = max(evidence.undefined(findings.where, measure) for measure in claim.measures)
+    remarks = [f"undefined for {missing} of {every}"] if missing else []
+    if networks < LEAST_NETWORKS:
+        remarks.append(f"no interval from {networks} networks")
+    return remarks
 
 
 def investigate(claim: Claim, evidence: Evidence, weights: np.ndarray, layers: list[str]) -> Findings:

@@ -160,8 +160,10 @@ def claims_markdown(rows: Sequence[dict]) -> str:
             continue
         verdict = shown_verdict(row)
         cells = (
-            f"**{row['claim']}. {row['statement']}**" if question else row["statement"],
-            "" if question else with_interval(row),
+            f"**{row['claim']}. {row['statement']}**"
+            if question
+            else f"{row['statement']}<br><sub>{row['criterion']}</sub>",
+            "" if question else f"{with_interval(row)} {row['where']}",
             "" if question else short(row["baseline"]),
             str(row["published"]) or ("" if question else NOTHING),
             f"**{verdict}**" if question else verdict,

@@ -29,7 +29,7 @@ def pair_examples(figure: str, layer: str, names: tuple[str, str], similarity: n
     paired = np.flatnonzero(semi >= 0)
     order = paired[np.argsort(-values_of(similarity, semi)[paired], kind="stable")]
     rows = []
-    for end, units in ((BEST, order[:SHOWN]), (WORST, order[len(order) - min(SHOWN, len(order)) :])):
+    for end, units in zip((BEST, WORST), ends_of(order), strict=True):
         for number, unit in enumerate(units, start=1):
             partner, group = int(semi[unit]), f"{end} {number}"
             value = float(similarity[unit, partner])
@@ -44,8 +44,17 @@ def activity_examples(figure: str, layer: str, network: str, mean: np.ndarray, l
     """The most and the least active live units of a network, most active first: mean (units,), live (units,)."""
     order = np.flatnonzero(live)
     order = order[np.argsort(-mean[order], kind="stable")]
-    ends = ((MOST, order[:SHOWN]), (LEAST, order[len(order) - min(SHOWN, len(order)) :]))
-    return [example(figure, layer, end, network, unit, float(mean[unit])) for end, units in ends for unit in units]
+    return [
+        example(figure, layer, end, network, unit, float(mean[unit]))
+        for end, units in zip((MOST, LEAST), ends_of(order), strict=True)
+        for unit in units
+    ]
+
+
+def ends_of(order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first and the last of an order, as many as are shown; none is in both."""
+    first = min(SHOWN, -(-len(order) // 2))
+    return order[:first], order[max(first, len(order) - SHOWN) :]
 
 
 def group_examples(
@@ -127,12 +136,12 @@ def pairs_drawn(rows: Iterable[dict], end: str) -> list[tuple[int, int, float]]:
     return [(int(a["unit"]), int(b["unit"]), float(a["value"])) for a, b in cells.values()]
 
 
-def activity_drawn(rows: Iterable[dict], end: str) -> dict[str, list[tuple[int, float]]]:
-    """Network -> its units at one end, with their mean activations."""
-    drawn: dict[str, list[tuple[int, float]]] = {}
+def activity_drawn(rows: Iterable[dict], end: str, networks: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
+    """Each of the networks -> its units at one end, with their mean activations."""
+    drawn: dict[str, list[tuple[int, float]]] = {network: [] for network in networks}
     for row in rows:
         if row["group"] == end:
-            drawn.setdefault(row["network"], []).append((int(row["unit"]), float(row["value"])))
+            drawn[row["network"]].append((int(row["unit"]), float(row["value"])))
     return drawn
 
 

@@ -43,7 +43,7 @@ PREDICTION_MEASURES = {
     "map_loss_<decay>": "half the mean squared error of exact sparse maps, in units of variance; 0.5 = the mean",
     "map_r2_<decay>": "share of the variance of all b's units together that they predict",
     "map_predictors_<decay>": "mean number of a's units that one of b's needs",
-    "few_predictors_share": "largest share of the dense maps' R^2 kept at a mean of at most 5 predictors per unit",
+    "few_predictors_share": "R^2 of the best exact maps with a mean of at most 5 predictors, over that of dense maps",
     "trained_map_loss_<decay>": "the same loss of maps trained by the paper's protocol",
     "trained_map_predictors_<decay>": "mean number of weights above 0.001 per unit of b in them",
     "trained_map_nonzero_share_<decay>": "share of such weights among all",
@@ -113,7 +113,8 @@ def exact_scores(problem: Prediction, published_units: int, log10_decays: Sequen
         log10_decays: base-10 logarithms of the decays.
 
     Returns:
-        the `map_...` measures and `few_predictors_share`; NaN where the dense maps predict nothing.
+        the `map_...` measures and `few_predictors_share`, which is NaN where the dense maps predict nothing, or need
+        no more than a few units themselves.
     """
     names = [decay_name(None), *map(decay_name, log10_decays)]
     penalties = published_units * 10.0 ** np.array(log10_decays, dtype=float)
@@ -131,7 +132,8 @@ def exact_scores(problem: Prediction, published_units: int, log10_decays: Sequen
     pooled = 1 - loss / mean
     needed = predictors[:, live].mean(axis=1) if live.any() else np.full(len(names), np.nan)
     few = needed <= FEW
-    kept = pooled[few].max() / pooled[0] if pooled[0] > 0 and few.any() else np.nan
+    # Where all units are few, or all together predict nothing, there is nothing to be kept.
+    kept = pooled[few].max() / pooled[0] if pooled[0] > 0 and few.any() and not few[0] else np.nan
     return {
         **dict(zip(every_name("map_loss", names), loss, strict=True)),
         **dict(zip(every_name("map_r2", names), pooled, strict=True)),

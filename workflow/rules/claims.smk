@@ -32,6 +32,7 @@ rule judge_claims:
         regime=plan.regime,
         network_draws=config["resampling"]["networks"],
         seed=plan.draw("networks"),
+        meaningless=plan.meaningless_baselines,
     message:
         "Judging the claims"
     script:

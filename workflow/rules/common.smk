@@ -14,7 +14,7 @@ sys.path.append(os.getcwd())
 from configuration import ORIGIN, completed, require_own_place
 from convergent.errors import StudyError
 from fingerprint import code
-from plan import Plan
+from plan import EXAMPLE_STAGES, Plan
 
 try:
     # Jobs on a cluster parse the workflow again; what the main process has checked need not be checked there.

@@ -91,7 +91,7 @@ rule draw_matching_curves:
         code=code("draw_matching_curves"),
         layers=plan.layers,
         networks=plan.groups[0],
-        product_keys=plan.first_tile_keys(),
+        product_keys=plan.first_tile_keys("statistics", "alignment"),
     message:
         "Drawing the partners of each unit"
     script:
@@ -127,7 +127,7 @@ rule draw_information:
         code=code("draw_information"),
         layers=plan.layers,
         networks=plan.groups[0],
-        product_keys=plan.first_tile_keys(),
+        product_keys=plan.first_tile_keys("statistics", "alignment", "information"),
     message:
         "Drawing mutual information against correlation"
     script:
@@ -164,7 +164,7 @@ rule draw_correlation_matrices:
         code=code("draw_correlation_matrices"),
         layers=plan.layers,
         networks=plan.groups[0],
-        product_keys=plan.first_tile_keys(),
+        product_keys=plan.first_tile_keys("statistics", "alignment"),
     message:
         "Drawing the correlation matrices"
     script:
@@ -230,7 +230,7 @@ rule draw_sparse_maps:
         code=code("draw_sparse_maps"),
         layers=plan.mapped_layers,
         networks=plan.groups[0],
-        product_keys=plan.first_tile_keys(),
+        product_keys=plan.first_tile_keys("maps"),
     message:
         "Drawing the sparse maps"
     script:
@@ -269,7 +269,7 @@ rule draw_groups:
     params:
         code=code("draw_groups"),
         networks=plan.groups[0],
-        product_keys=plan.first_tile_keys(),
+        product_keys=plan.first_tile_keys("statistics", "groups"),
     message:
         "Drawing the groups of units"
     script:
@@ -316,7 +316,7 @@ rule draw_activity:
         code=code("draw_activity"),
         layers=plan.layers,
         networks=plan.groups[0],
-        product_keys=plan.first_tile_keys(),
+        product_keys=plan.first_tile_keys("statistics", "alignment"),
     message:
         "Drawing the activity of units"
     script:
@@ -353,7 +353,7 @@ rule draw_joint_activations:
         code=code("draw_joint_activations"),
         layers=plan.early_layers,
         dump_keys=plan.first_pair_dump_keys(),
-        product_keys=plan.first_tile_keys(),
+        product_keys=plan.first_tile_keys("statistics", "alignment"),
     message:
         "Drawing joint activations"
     script:

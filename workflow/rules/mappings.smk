@@ -16,7 +16,7 @@ rule map_units:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=6000,
         runtime=240,
     params:
         key=plan.maps_key,
@@ -50,7 +50,7 @@ rule group_units:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=6000,
         runtime=120,
     params:
         key=plan.groups_key,
@@ -82,7 +82,7 @@ rule resample_images:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=6000,
         runtime=240,
     params:
         key=plan.resampling_key,

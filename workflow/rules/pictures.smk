@@ -27,7 +27,7 @@ rule choose_examples:
         mapped_layers=plan.mapped_layers,
         drawn_networks=plan.drawn_networks,
         networks=plan.groups[0],
-        product_keys=plan.first_tile_keys(),
+        product_keys=plan.first_tile_keys(*EXAMPLE_STAGES),
     message:
         "Choosing the units that are drawn"
     script:
@@ -285,7 +285,7 @@ rule draw_filters:
         layers=plan.layers[:1],
         networks=plan.groups[0][:2],
         pictures_keys=plan.pictures_keys(plan.groups[0][:2]),
-        product_keys=plan.first_tile_keys(),
+        product_keys=plan.first_tile_keys("statistics", "alignment"),
     message:
         "Drawing the filters of the first layer"
     script:

@@ -1,6 +1,7 @@
 """Draw the chosen units by what excites them: one kind of figure, layer by layer."""
 
 from collections.abc import Callable
+from functools import partial
 
 from job import logged
 from products import saved
@@ -12,16 +13,16 @@ from convergent.files import load_arrays
 from convergent.tables import read_tables
 
 DRAWINGS: dict[str, Callable] = {
-    "unit_pairs": lambda drawn, rows, names, layer: unit_pairs(
-        drawn, pairs_drawn(rows, BEST), pairs_drawn(rows, WORST), names, layer
+    "unit_pairs": lambda drawn, rows, names, layer, **more: unit_pairs(
+        drawn, pairs_drawn(rows, BEST), pairs_drawn(rows, WORST), names, layer, **more
     ),
     "unit_groups": lambda drawn, rows, names, layer: unit_groups(drawn, groups_drawn(rows, names), names, layer),
     "unit_predictors": lambda drawn, rows, names, layer: unit_predictors(drawn, predictors_drawn(rows), names, layer),
     "activity_extremes": lambda drawn, rows, names, layer: activity_extremes(
-        drawn, activity_drawn(rows, MOST), activity_drawn(rows, LEAST), layer
+        drawn, activity_drawn(rows, MOST, params.networks), activity_drawn(rows, LEAST, params.networks), layer
     ),
 }
-DRAWINGS["unit_pairs_information"] = DRAWINGS["unit_pairs"]
+DRAWINGS["unit_pairs_information"] = partial(DRAWINGS["unit_pairs"], similarity="mutual information (nats)")
 
 with logged(snakemake):
     params, files = snakemake.params, snakemake.input

@@ -20,6 +20,7 @@ with logged(snakemake):
         params.regime,
         params.network_draws,
         params.seed,
+        params.meaningless,
     )
     write_table(snakemake.output.claims, CLAIM_COLUMNS, rows)
     with written_whole(snakemake.output.markdown) as partial:

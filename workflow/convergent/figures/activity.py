@@ -4,13 +4,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import LogNorm
+from matplotlib import colormaps
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from convergent.activity import ALIKE
-from convergent.figures.style import BLUE, ORANGE, network_look, panels
+from convergent.figures.style import BLUE, ORANGE, legend_below, network_look, panels, shortened
 
 MOST_CURVES = 8
+# Begins where a single sample can be told from the paper.
+DENSITY = ListedColormap(colormaps["Blues"](np.linspace(0.3, 1, 256)))
 
 
 def activation_spectra(table: pd.DataFrame) -> Figure:
@@ -24,12 +28,13 @@ def activation_spectra(table: pd.DataFrame) -> Figure:
     for axis, layer in zip(axes, layers, strict=True):
         for number, (network, rows) in enumerate(table[table["layer"] == layer].groupby("network", sort=False)):
             axis.plot(rows["rank"], rows["mean"], label=network, linewidth=1.3, **network_look(number))
-        axis.set(title=layer, xlabel="unit, sorted")
+        axis.set(title=shortened(layer), xlabel="unit, sorted")
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.set_ylim(bottom=min(0, axis.get_ylim()[0]))
     for axis in axes[::4]:
         axis.set_ylabel("mean activation")
     if table["network"].nunique() <= MOST_CURVES:
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=MOST_CURVES)
+        legend_below(figure, *axes[0].get_legend_handles_labels())
     return figure
 
 
@@ -57,10 +62,10 @@ def matched_activity(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
             )
         top = max(axis.get_xlim()[1], axis.get_ylim()[1])
         axis.plot([0, top], [0, top], color="#BBBBBB", linewidth=0.8, zorder=0)
-        axis.set(title=layer, xlabel=f"unit of {names[0]}")
+        axis.set(title=shortened(layer), xlabel=f"unit of {names[0]}")
     for axis in axes[::4]:
         axis.set_ylabel(f"its partner in {names[1]}")
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
+    legend_below(figure, handles.values(), handles.keys())
     return figure
 
 
@@ -78,8 +83,8 @@ def joint_activations(
     for axis, pair in zip(axes, pairs, strict=True):
         counts, x, y = np.histogram2d(pair["x"], pair["y"], bins=48)
         image = np.ma.masked_equal(counts.T, 0)
-        axis.pcolormesh(x, y, image, norm=LogNorm(1, max(2, counts.max())), cmap="Blues", rasterized=True)
-        axis.set(title=f"{pair['layer']}: {pair['correlation']:.2f}")
+        axis.pcolormesh(x, y, image, norm=LogNorm(1, max(2, counts.max())), cmap=DENSITY, rasterized=True)
+        axis.set(title=f"{pair['correlation']:.2f}  {shortened(pair['layer'], 16)}")
         axis.set_xlabel(f"{names[0]} unit {pair['unit_a']}")
         axis.set_ylabel(f"{names[1]} unit {pair['unit_b']}")
         axis.grid(False)

@@ -6,7 +6,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from convergent.figures.style import BLUE, GREY, POPULATION_LOOKS, SKY, VERMILION, panels
+from convergent.figures.style import BLUE, GREY, POPULATION_LOOKS, SKY, VERMILION, legend_below, panels, shortened
 
 
 def correlation_matrices(
@@ -53,7 +53,7 @@ def matching_curves(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
         axis.plot(rows["rank"], rows["semi"], color=VERMILION, linewidth=1.4)
         axis.plot(rows["rank"], rows["match"], color=BLUE, linewidth=0.9)
         axis.axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")
-        axis.set(title=layer, xlabel=f"unit of {names[0]}, sorted")
+        axis.set(title=shortened(layer), xlabel=f"unit of {names[0]}, sorted")
     for axis in axes[::4]:
         axis.set_ylabel("correlation with partner")
     handles = {
@@ -61,7 +61,7 @@ def matching_curves(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
         "matching (one to one)": axes[0].lines[1],
         "semi-matching, range over all pairs": axes[0].collections[0],
     }
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(3, len(layers)))
+    legend_below(figure, handles.values(), handles.keys())
     figure.suptitle(f"Partners of the units of {names[0]} in {names[1]}", fontsize=10, x=0.01, ha="left")
     return figure
 
@@ -80,12 +80,12 @@ def information_panels(table: pd.DataFrame, layers: list[str], names: tuple[str,
         same = rows["correlation_partner"] == rows["information_partner"]
         for which, colour, marker in ((same, BLUE, "o"), (~same, VERMILION, "x")):
             axis.scatter(rows["correlation"][which], rows["information"][which], s=14, c=colour, marker=marker)
-        axis.set(title=layer, xlabel="correlation", xlim=(None, 1.02))
+        axis.set(title=shortened(layer), xlabel="correlation", xlim=(None, 1.02))
         axis.set_ylim(bottom=0 if (rows["information"] >= 0).all() else None)
     for axis in axes[::4]:
         axis.set_ylabel("mutual information (nats)")
     handles = dict(zip(("same best partner by both", "different partners"), axes[0].collections, strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
+    legend_below(figure, handles.values(), handles.keys())
     figure.suptitle(f"Best partners of the units of {names[0]} in {names[1]}", fontsize=10, x=0.01, ha="left")
     return figure
 
@@ -103,7 +103,8 @@ def alignment_by_depth(summary: pd.DataFrame, published: pd.DataFrame, measures:
     for axis, (measure, title) in zip(axes, measures.items(), strict=False):
         for population, look in looks(summary["population"]).items():
             rows = summary[(summary["measure"] == measure) & (summary["population"] == population)]
-            places = [layers.index(layer) for layer in rows["layer"]]
+            # A layer without a value leaves a gap.
+            rows, places = rows.set_index("layer").reindex(layers), range(len(layers))
             axis.fill_between(places, rows["minimum"], rows["maximum"], color=look["color"], alpha=0.18, linewidth=0)
             axis.plot(places, rows["mean"], label=population, markersize=4.5, linewidth=1.5, **look)
         axis.set(title=title)
@@ -116,19 +117,19 @@ def alignment_by_depth(summary: pd.DataFrame, published: pd.DataFrame, measures:
         if len(rows):
             places = [depth.index(layer) for layer in rows["layer"]]
             axis.plot(places, rows["value"], color=VERMILION, marker="D", markersize=4, label=title, linestyle=style)
-    axis.set(title="published (CaffeNet, ImageNet)")
+    axis.set(title="published (ImageNet)")
     name_layers(axis, depth)
     axis.legend(loc="lower left", fontsize=7.5)
     axes[0].set(ylabel="mean correlation with partner, or share", ylim=(min(0.0, summary["minimum"].min()), 1.05))
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=7)
+    legend_below(figure, handles, labels)
     return figure
 
 
 def name_layers(axis: Axes, layers: list[str]) -> None:
     """Write the layers' names below an axis, shortened and thinned where there is no room for all."""
     step = -(-len(layers) // 12)
-    names = [layer if len(layer) <= 12 else f"…{layer[-11:]}" for layer in layers]
+    names = [shortened(layer, 12) for layer in layers]
     axis.set_xticks(range(0, len(layers), step), names[::step], rotation=30, ha="right", rotation_mode="anchor")
 
 

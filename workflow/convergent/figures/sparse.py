@@ -5,10 +5,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from convergent.figures.style import BLACK, BLUE, GREY, ORANGE, SKY, VERMILION, panels
+from convergent.figures.style import BLACK, BLUE, GREY, ORANGE, SKY, VERMILION, legend_below, panels, shortened
 from convergent.sparse_mapping import matched_order
 
-NO_DECAY = -6.0  # where decay 0 stands on a logarithmic axis
+LOWEST_R_SQUARED, HIGHEST_LOSS = -0.3, 1.0  # what is beyond is drawn at the edge
 
 
 def loss_panels(table: pd.DataFrame, published: pd.DataFrame, layers: list[str]) -> Figure:
@@ -25,27 +25,29 @@ def loss_panels(table: pd.DataFrame, published: pd.DataFrame, layers: list[str])
         "trained": {"color": VERMILION, "marker": "s", "linestyle": "--", "label": "maps trained as published"},
     }
     handles: dict[str, object] = {}
+    exponents = np.unique(np.round(table["log10_decay"].dropna()))
+    zero = exponents.min() - 1  # where decay 0 stands on a logarithmic axis
     for axis, layer in zip(axes, layers, strict=True):
         for maps, look in looks.items():
             rows = table[(table["layer"] == layer) & (table["maps"] == maps)]
-            places = rows["log10_decay"].fillna(NO_DECAY)
+            places = rows["log10_decay"].fillna(zero)
             order = np.argsort(places.to_numpy(), kind="stable")
-            (line,) = axis.plot(places.iloc[order], rows["loss"].iloc[order], markersize=4, linewidth=1.2, **look)
+            loss = rows["loss"].clip(upper=HIGHEST_LOSS)
+            (line,) = axis.plot(places.iloc[order], loss.iloc[order], markersize=4, linewidth=1.2, **look)
             handles[look["label"]] = line
         rows = published[published["layer"] == layer]
         with np.errstate(divide="ignore"):
-            places = np.maximum(np.log10(rows["decay"].to_numpy(dtype=float)), NO_DECAY)
+            places = np.maximum(np.log10(rows["decay"].to_numpy(dtype=float)), zero)
         if len(rows):
             known = axis.scatter(places, rows["value"], marker="D", s=16, facecolors="none", edgecolors=BLACK, zorder=3)
             handles["published (CaffeNet, ImageNet)"] = known
         axis.axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")
-        ticks = [NO_DECAY, -5, -4, -3, -2, -1]
-        axis.set_xticks(ticks, ["0", *(f"$10^{{{tick}}}$" for tick in ticks[1:])], fontsize=7.5)
-        axis.set(title=layer, xlabel="decay")
-    axes[0].set_ylim(bottom=0, top=min(1.0, axes[0].get_ylim()[1]))
+        axis.set_xticks([zero, *exponents], ["0", *(f"$10^{{{tick:.0f}}}$" for tick in exponents)], fontsize=7.5)
+        axis.set(title=shortened(layer), xlabel="decay")
+    axes[0].set_ylim(bottom=0)
     for axis in axes[::4]:
         axis.set_ylabel("loss on held-out images")
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+    legend_below(figure, handles.values(), handles.keys())
     return figure
 
 
@@ -69,18 +71,26 @@ def few_predictors(refits: pd.DataFrame, maps: pd.DataFrame, layers: list[str]) 
         for population, look in looks.items():
             rows = refits[(refits["layer"] == layer) & (refits["population"] == population)]
             places = [most if count == "all" else int(count) for count in rows["predictors"]]
-            axis.plot(places, rows["r_squared"], markersize=4, linewidth=1.2, label=population, **look)
+            values = rows["r_squared"].clip(lower=LOWEST_R_SQUARED)
+            axis.plot(places, values, markersize=4, linewidth=1.2, label=population, **look)
         rows = maps[(maps["layer"] == layer) & maps["predictors"].between(0.5, numbers[-1])].sort_values("predictors")
         label = "trained, sparse maps (shrunk)"
-        axis.plot(rows["predictors"], rows["r_squared"], color=SKY, marker="x", linewidth=1.0, label=label)
+        axis.plot(
+            rows["predictors"],
+            rows["r_squared"].clip(lower=LOWEST_R_SQUARED),
+            color=SKY,
+            marker="x",
+            linewidth=1.0,
+            label=label,
+        )
         axis.set_xscale("log")
         axis.set_xticks([*numbers, most], [*map(str, numbers), "all"])
         axis.minorticks_off()
-        axis.set(title=layer, xlabel="predictors per unit")
-    axes[0].set_ylim(max(-0.3, axes[0].get_ylim()[0]), 1.02)
+        axis.set(title=shortened(layer), xlabel="predictors per unit")
+    axes[0].set_ylim(LOWEST_R_SQUARED - 0.03, 1.02)
     for axis in axes[::4]:
         axis.set_ylabel("$R^2$ on held-out images")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    legend_below(figure, *axes[0].get_legend_handles_labels())
     return figure
 
 
@@ -105,9 +115,10 @@ def weight_matrices(exact: np.ndarray, trained: np.ndarray, layer: str, names: t
             interpolation="nearest",
         )
         used = (np.abs(weights) > 1e-3).mean()
-        axis.set(title=f"{layer}, {title}: {used:.1%} non-zero", xlabel=f"unit of {a}, sorted")
+        axis.set(title=f"{title}: {used:.1%} non-zero", xlabel=f"unit of {a}, sorted")
         axis.set_ylabel(f"unit of {b}, sorted")
         axis.grid(False)
+    figure.suptitle(f"{shortened(layer, 40)}: units of {b} from units of {a}", fontsize=10, x=0.01, ha="left")
     figure.colorbar(image, ax=axes, label="weight", shrink=0.8, pad=0.02, aspect=25)
     return figure
 

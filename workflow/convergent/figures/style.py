@@ -18,6 +18,7 @@ from convergent.files import written_whole
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, YELLOW, GREY, BLACK = "#56B4E9", "#CC79A7", "#F0E442", "#7F7F7F", "#222222"
 NETWORK_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)
+NARROWEST = 5.2  # inches
 NETWORK_STYLES = ("-", "--", "-.", ":")
 POPULATION_LOOKS = {
     "trained": {"color": BLUE, "linestyle": "-", "marker": "o"},
@@ -59,14 +60,31 @@ def network_look(number: int) -> dict:
 
 
 def panels(count: int, columns: int = 4, width: float = 2.6, height: float = 2.3, **options) -> tuple[Figure, list]:
-    """A figure of `count` equal panels in rows of at most `columns`; returns the figure and its axes."""
+    """A figure of `count` equal panels in rows of at most `columns`; returns the figure and its axes.
+
+    However few the panels, the figure is wide enough for a title and a legend.
+    """
     columns = min(count, columns)
     rows = -(-count // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False, **options)
+    size = max(NARROWEST, width * columns), height * rows
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, **options)
     axes = list(grid.flat)
     for spare in axes[count:]:
         spare.remove()
     return figure, axes[:count]
+
+
+def legend_below(figure: Figure, handles: Iterable, labels: Iterable[str]) -> None:
+    """A legend under the panels, in as many columns as fit."""
+    labels = list(labels)
+    longest = max(map(len, labels), default=1)
+    columns = int((figure.get_figwidth() - 0.3) // (0.55 + 0.075 * longest))
+    figure.legend(list(handles), labels, loc="outside lower center", ncols=max(1, min(columns, len(labels))))
+
+
+def shortened(name: str, most: int = 24) -> str:
+    """A layer's name, its beginning left out where there is no room for all of it."""
+    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 def save(figure: Figure, paths: Iterable[str | Path]) -> None:

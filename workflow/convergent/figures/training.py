@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from convergent.figures.style import network_look, panels
+from convergent.figures.style import legend_below, network_look, panels
 
 
 def training_curves(history: pd.DataFrame) -> Figure:
@@ -29,7 +29,7 @@ def training_curves(history: pd.DataFrame) -> Figure:
             axis.yaxis.set_major_formatter(PercentFormatter(1.0))
     networks = history["network"].nunique()
     if networks <= 8:  # beyond a handful a legend is longer than the curves
-        figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=8)
+        legend_below(figure, *axes[-1].get_legend_handles_labels())
     else:
         figure.suptitle(f"{networks} networks", fontsize=10, x=0.01, ha="left")
     return figure

@@ -92,14 +92,18 @@ def unit_pairs(
     worst: Sequence[tuple[int, int, float]],
     names: tuple[str, str],
     layer: str,
+    similarity: str = "correlation",
 ) -> Figure:
-    """The best and the worst pairs of units of two networks, one above the other (Figs. 2 and S3).
+    """The best and the worst pairs of units of two networks, one above the other (Figs. 2, S3 and S4).
 
     Args:
         mosaics: of every unit that occurs.
-        best, worst: unit of the first network, its partner in the second, their correlation.
+        best, worst: unit of the first network, its partner in the second, their similarity.
         names: of the two networks.
+        similarity: what it is called.
     """
+    if not best:
+        return nothing_to_draw(f"{layer}: no unit of {names[0]} has a partner in {names[1]}.")
     width, height = cell_size(mosaics)
     step, row = width + SPACE, height + LINE + 0.06
     section = 2 * LINE + 0.16 + 2 * row
@@ -108,7 +112,7 @@ def unit_pairs(
     sheet = Sheet(MARGIN + columns * step, TITLE + 2 * section + 0.3, title)
     for number, (heading, pairs) in enumerate((("best", best), ("worst", worst))):
         top = TITLE + number * section
-        words = f"The {len(pairs)} {heading} pairs and their correlations"
+        words = f"{heading.capitalize()} pairs and their {similarity}" if pairs else ""
         sheet.text(0.1, top + LINE, words, fontsize=NORMAL, weight="bold")
         first = top + 2 * LINE + 0.08
         for place, (a, b, correlation) in enumerate(pairs):
@@ -133,9 +137,12 @@ def activity_extremes(
         mosaics: of every unit that occurs.
         most, least: network -> units and their mean activations, in the order in which they are drawn.
     """
+    if not any(most.values()):
+        return nothing_to_draw(f"{layer}: no unit ever changes.")
     width, height = cell_size(mosaics, 0.66)
     step, row = width + 0.08, height + LINE + 0.16
-    counts = [max(map(len, side.values())) for side in (most, least)]
+    # Room for the headings, however few units there are.
+    counts = [max(4, *map(len, side.values())) for side in (most, least)]
     starts = MARGIN, MARGIN + counts[0] * step + 0.3
     top = TITLE + LINE + 0.08
     sheet = Sheet(starts[1] + counts[1] * step + 0.05, top + len(most) * row + 0.35, f"{layer}: activity of units")
@@ -165,6 +172,8 @@ def unit_groups(
         groups: units of the first network, of the second, and how similar the two sides are.
         names: of the two networks.
     """
+    if not groups:
+        return nothing_to_draw(f"{layer}: no group of three or more holds units of both networks.")
     width, height = cell_size(mosaics)
     step, row = width + SPACE, height + LINE + 0.16
     most = [max((len(group[side]) for group in groups), default=0) for side in (0, 1)]
@@ -201,6 +210,8 @@ def unit_predictors(
         predictors: unit of the second network; units of the first and their weights, in the order of drawing.
         names: of the network that predicts and of the one that is predicted.
     """
+    if not predictors:
+        return nothing_to_draw(f"{layer}: no unit of {names[1]} can be predicted.")
     width, height = cell_size(mosaics)
     weight, row = 0.64, height + LINE + 0.16
     start = 0.2 + width
