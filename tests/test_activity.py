@@ -37,6 +37,14 @@ def test_a_range_needs_positive_live_means(mean, deviation):
     assert np.isnan(spectrum_scores(units(mean, deviation))["spectrum_range"])
 
 
+def test_constant_and_dead_units_compare_nothing():
+    x, y = units([1.0, 2, 3, 9], [1, 1, 1, 0]), units([2.0, 2, 2], [1, 1, 1])
+    scores = activity_scores(x, y, np.full((4, 3), 0.9), np.array([0, 1, 2, -1]))
+    assert np.isnan(scores["matched_mean_correlation"])
+    # The dead unit's mean is not part of the spectrum.
+    assert scores["spectrum_distance"] == spectrum_distance(x.mean[:3], y.mean) != spectrum_distance(x.mean, y.mean)
+
+
 def test_no_live_units_have_no_distance():
     assert np.isnan(spectrum_distance(np.zeros(0), np.ones(3)))
     assert np.isnan(spectrum_distance(-np.ones(2), np.ones(3)))

@@ -437,7 +437,10 @@ def test_scores_of_further_counts_and_the_quick_scores(generator):
         }
     quick = main_group_scores(*matrices, *live(matrices))
     assert quick == pytest.approx({name: groups.scores[name] for name in quick})
-    assert set(quick) == {name for name in GROUP_MEASURES if name.startswith("groups_")} - {"groups_stability"}
+    assert set(quick) == {name for name in GROUP_MEASURES if name.startswith("groups_")} - {
+        "groups_stability",
+        "groups_repeatability",
+    }
     few = group_units(*matrices, *live(matrices), count=1000)
     assert few.scores["groups_count"] == 44
 

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from convergent.alignment import align
-from convergent.controls import permuted_correlation, require_recovered, shuffled_moments, sibling_correlation
+from convergent.controls import (
+    across,
+    permuted_correlation,
+    require_recovered,
+    shuffled_moments,
+    sibling_correlation,
+)
 from convergent.errors import StudyError
 from convergent.statistics import correlation
 
@@ -48,6 +54,15 @@ def test_draws_differ_and_a_seed_repeats_them(generator):
     (first, second), (again, _) = draw(), draw()
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(first, again)
+
+
+def test_populations_are_compared_in_both_directions(generator):
+    first = {name: generator.normal(size=(50, units)) for name, units in (("a", 3), ("b", 4))}
+    second = {name: generator.normal(size=(50, units)) for name, units in (("a", 3), ("b", 4))}
+    found = across(first, second, [("a", "b")])
+    assert list(found) == [("a", "b"), ("b", "a")]
+    for (a, b), moments in found.items():
+        np.testing.assert_allclose(moments.correlation(), correlation(first[a], second[b]), atol=1e-12)
 
 
 def test_the_planted_order_of_units_comes_back(generator):

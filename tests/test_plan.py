@@ -69,6 +69,39 @@ def test_a_key_follows_what_its_product_is_made_from():
     assert moved(pictures={"images": 4}) == ["pictures_key"]
 
 
+def test_keys_tell_places_and_seeds_apart():
+    base = planned()
+    place = {"network": "net1", "population": "trained", "layer": "conv1", "tile": "1-1"}
+    for stage in ("statistics_key", "information_key", "maps_key", "groups_key"):
+        key = getattr(base, stage)
+        elsewhere = [Names(**place | {"layer": "conv2"}), Names(**place | {"population": "untrained"})]
+        assert len({key(Names(**place)), *map(key, elsewhere)}) == 3, stage
+    for stage in ("controls_key", "resampling_key"):
+        key = getattr(base, stage)
+        assert key(Names(**place)) != key(Names(**place | {"layer": "conv2"}))
+    assert base.controls_seed(Names(**place)) != base.controls_seed(Names(**place | {"layer": "conv2"}))
+    # The penalty of a layer called conv1 is the paper's in a CaffeNet only.
+    assert base.maps_key(Names(**place)) != ownership(base).maps_key(Names(**place))
+    assert base.resampling_key(Names(**place)) != ownership(base).resampling_key(Names(**place))
+    # An early layer is scored by more measures on drawn images.
+    late = planned(activations={"layers": ["conv2", "conv3", "conv1"]})
+    early = planned(activations={"layers": ["conv1", "conv2", "conv3"]})
+    assert early.costly_redraws(Names(**place)) != late.costly_redraws(Names(**place))
+    tiled = planned(networks=5, networks_per_tile=2)
+    between = Names(**place | {"tile": "1-2"})
+    assert tiled.within_statistics(between) == [
+        f"<study>/statistics/trained/conv1/{tile}.npz" for tile in ("1-1", "2-2")
+    ]
+    assert tiled.within_statistics(Names(**place)) == []
+
+
+def ownership(plan):
+    """The same plan as if no layer were one of the paper's."""
+    other = Plan(plan.config)
+    other.published_units = lambda wildcards: None
+    return other
+
+
 def test_published_numbers_compare_only_with_the_papers_own_study(tmp_path):
     for part, kind, name in product(("train", "val"), ("cat", "dog"), ("1.png", "2.png")):
         (tmp_path / part / kind).mkdir(parents=True, exist_ok=True)

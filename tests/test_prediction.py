@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Lasso, LinearRegression
 
+from convergent import prediction
 from convergent.prediction import (
     PREDICTION_MEASURES,
     decay_name,
@@ -16,6 +17,7 @@ from convergent.prediction import (
     shown_maps,
     trained_scores,
 )
+from convergent.sparse_mapping import lasso_path, train_maps
 
 DECAYS = [-4, -3, -2.6, -1]
 
@@ -124,6 +126,44 @@ def test_trained_maps_are_judged_on_the_other_half(generator):
     assert scores["trained_map_loss_0"] < 0.05 < scores["trained_map_loss_1e-1"]
     assert scores["trained_map_nonzero_share_0"] == scores["trained_map_predictors_0"] / 8
     assert trained_scores(known, 8, [-3], seed=3)["trained_map_loss_1e-3"] == scores["trained_map_loss_1e-3"]
+
+
+def test_blocks_of_targets_make_no_difference(generator, monkeypatch):
+    known = problem(generator)
+    whole = exact_scores(known, 8, DECAYS)
+    monkeypatch.setattr(prediction, "TARGETS_PER_BLOCK", 3)
+    assert exact_scores(known, 8, DECAYS) == pytest.approx(whole)
+
+
+def test_dead_targets_need_no_predictors_and_count_for_nothing(generator):
+    activations = networks(generator)
+    fit, test = halves(60, generator)
+    with_dead = activations | {"y": np.hstack([activations["y"], np.zeros((600, 4))])}
+    found, expected = (
+        exact_scores(dict(predictions(each, [("x", "y")], 60, fit, test))["x", "y"], 8, DECAYS)
+        for each in (with_dead, activations)
+    )
+    assert found == pytest.approx(expected)
+
+
+def test_trained_maps_count_what_the_paper_counts(generator):
+    activations = networks(generator)
+    fit, test = halves(60, generator)
+    known = dict(predictions(activations | {"y": activations["y"][:, :5]}, [("x", "y")], 60, fit, test))["x", "y"]
+    maps = train_maps(known.within, known.between, [8 * 10**-2.6], seed=4).maps[0]
+    scores = trained_scores(known, 8, [-2.6], seed=4)
+    assert scores["trained_map_predictors_10^-2.6"] == (np.abs(maps) > 1e-3).sum(axis=1).mean()
+    assert scores["trained_map_nonzero_share_10^-2.6"] == (np.abs(maps) > 1e-3).mean()
+    assert (np.abs(maps) > 0).mean() > (np.abs(maps) > 1e-3).mean()
+    assert trained_scores(known, 8, [-2.6], seed=5) != scores
+
+
+def test_maps_are_shown_at_the_papers_penalty(generator):
+    known = problem(generator)
+    shown = shown_maps(known, seed=4)
+    expected = lasso_path(known.within, known.between, [96 * 10**-2.6])[0]
+    np.testing.assert_array_equal(shown["exact"], expected)
+    np.testing.assert_array_equal(shown["trained"], train_maps(known.within, known.between, [96 * 10**-2.6], 4).maps[0])
 
 
 def test_few_units_keep_nothing_of_themselves(generator):

@@ -65,6 +65,29 @@ def test_maps_are_fitted_and_judged_on_their_own_draws(generator):
     assert [names for *names, scores in scored if "trained_map_loss_1e-2" in scores] == [["a", "b"]]
 
 
+def test_settings_reach_the_scores(generator):
+    activations = networks(generator)
+    fit, test = draw_images(halves(40, generator), 1, 1)
+    every = np.concatenate([fit, test])
+
+    def found(function, *settings):
+        return [scores for *_, scores in function(activations, [("a", "b")], 40, *settings)]
+
+    assert found(alignment_scores, every, 0.2) != found(alignment_scores, every, 0.7)
+    assert found(information_scores, every, 4, None) != found(information_scores, every, 9, None)
+    assert found(information_scores, every, 4, None) != found(information_scores, every, 4, "miller_madow")
+    settings = ([-3], [-2], [1], 0)
+    assert found(map_scores, fit, test, None, *settings) == found(map_scores, fit, test, 7, *settings)
+    assert found(map_scores, fit, test, None, *settings) != found(map_scores, fit, test, 96, *settings)
+    assert found(map_scores, fit, test, None, *settings[:3], 1) != found(map_scores, fit, test, None, *settings)
+    assert found(map_scores, fit, test, None, *settings) != found(map_scores, test, fit, None, *settings)
+    forward, backward = (
+        [only(alignment_scores(activations, [("a", "b")], 40, every, 0.2), *pair, "semi_match_mean")]
+        for pair in (("a", "b"), ("b", "a"))
+    )
+    assert forward != backward
+
+
 def test_means_over_pairs_and_tiles_are_those_over_all_pairs():
     scored = [("a", "b", {"m": 1.0, "n": np.nan}), ("b", "a", {"m": 2.0, "n": np.nan}), ("a", "a", {"k": 5.0})]
     rows = mean_over_pairs(scored, layer="conv1", draw=1, key="x")

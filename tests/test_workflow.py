@@ -1,6 +1,7 @@
 """The workflow as its users run it: from the command line, in a folder of its own."""
 
 import csv
+import itertools
 import os
 import re
 import shutil
@@ -15,6 +16,11 @@ import numpy as np
 import pytest
 import yaml
 from scipy.optimize import linear_sum_assignment
+
+from configuration import completed
+from convergent.prediction import halves
+from convergent.redraws import draw_images
+from plan import Plan
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "config.yaml", "envs", "profiles", "workflow")
@@ -181,6 +187,45 @@ def test_intervals_say_what_they_cover(finished):
     draws = rows(finished / RESULTS / "tables" / "draws.csv")
     found = Counter((row["population"], row["measure"]) for row in draws if row["layer"] == "fc6")
     assert found["resampled", "match_mean"] == found["shuffled", "match_mean"] == 2
+
+
+def test_shuffled_images_predict_less_than_true_ones(finished):
+    scores = rows(finished / RESULTS / "scores.csv")
+
+    def mean(population):
+        wanted = (population, "conv1", "refit_r2_2")
+        return np.mean([float(r["value"]) for r in scores if (r["population"], r["layer"], r["measure"]) == wanted])
+
+    assert mean("shuffled") < 0.6 * mean("trained")
+
+
+def test_draws_of_images_are_those_that_the_seed_gives(finished):
+    """One score of each draw, from the recorded activations by another way."""
+    plan = Plan(completed(yaml.safe_load(CONFIG.read_text())))
+    parts = halves(200, np.random.default_rng(plan.draw("halves")))
+    networks = [np.load(finished / RESULTS / f"activations/net{n}/trained/fc6.npy") for n in (1, 2, 3)]
+    draws = rows(finished / RESULTS / "tables" / "draws.csv")
+    for draw in (1, 2):
+        chosen = np.concatenate(draw_images(parts, plan.draw("images"), draw))
+        best = []
+        for a, b in itertools.permutations(networks, 2):
+            a, b = a[chosen], b[chosen]
+            a, b = a[:, a.std(axis=0) > 0], b[:, b.std(axis=0) > 0]
+            best.append(np.corrcoef(a, b, rowvar=False)[: a.shape[1], a.shape[1] :].max(axis=1).mean())
+        wanted = ("resampled", "fc6", "semi_match_mean", str(draw))
+        (mean,) = [
+            float(row["mean"])
+            for row in draws
+            if (row["population"], row["layer"], row["measure"], row["draw"]) == wanted
+        ]
+        assert mean == pytest.approx(np.mean(best), abs=1e-6)
+
+
+def test_claims_look_at_convolutional_layers_only(finished):
+    claims = {row["claim"]: row for row in rows(finished / RESULTS / "claims.csv")}
+    assert claims["Q1.first_layer_highest"]["where"] == "conv1 to conv5"
+    assert claims["Q1.falls_with_depth"]["reason"] == "the study has 2 such layers, 3 are needed"
+    assert claims["Q1.competition"]["where"] in {"conv1", "conv5"}
 
 
 def test_untrained_partners_are_other_networks(finished):

@@ -71,7 +71,7 @@ class Plan:
     @property
     def meaningless_baselines(self) -> list[str]:
         """Populations that compare nothing: with one initialisation for all, the untrained networks are the same."""
-        return [UNTRAINED] if self.config["vary"] == "data_order" else []
+        return [UNTRAINED, "against_untrained"] if self.config["vary"] == "data_order" else []
 
     @property
     def regime(self) -> str:
@@ -129,12 +129,13 @@ class Plan:
         return self.tile_activations(Names(tile=wildcards.tile, layer=wildcards.layer, population=UNTRAINED))
 
     def diagonals(self, wildcards) -> list["Names"]:
-        """The tiles in which the networks of a tile are compared with themselves."""
-        numbers = dict.fromkeys(wildcards.tile.split("-"))
+        """Further tiles in which the networks of a tile are compared with themselves; none if it is such a tile."""
+        a, b = wildcards.tile.split("-")
+        numbers = (a, b) if a != b else ()
         return [Names(**{**vars_of(wildcards), "tile": f"{number}-{number}"}) for number in numbers]
 
     def within_statistics(self, wildcards) -> list[str]:
-        """Where the correlations within each network of a tile are."""
+        """Where else the correlations within each network of a tile are."""
         return [
             f"<study>/statistics/{place.population}/{place.layer}/{place.tile}.npz"
             for place in self.diagonals(wildcards)
@@ -300,8 +301,12 @@ class Plan:
         """What was noted when they were recorded."""
         return [f"<study>/activations/{network}/{TRAINED}/dump.json" for network in self.groups[0][:2]]
 
+    @property
+    def examples_key(self) -> str:
+        return digest("examples", code("choose_examples"), self.first_tile_keys(*EXAMPLE_STAGES), self.drawn_networks)
+
     def pictures_key(self, wildcards) -> str:
-        made_of = [self.dump_key(wildcards), self.first_tile_keys(*EXAMPLE_STAGES), code("choose_examples")]
+        made_of = [self.dump_key(wildcards), self.examples_key]
         return digest("pictures", code("picture_units"), made_of, self.config["pictures"])
 
     def pictures_keys(self, networks: list[str]) -> list[str]:

@@ -88,6 +88,7 @@ class Claim(NamedTuple):
     baseline: str = "none"
     published: object = ""
     against: tuple[dict, ...] = ()
+    remark: str = ""
 
 
 class Question(NamedTuple):
@@ -146,8 +147,8 @@ def read_claim(entry: object, path: str) -> Claim:
     required = [name for name in Claim._fields if name not in Claim._field_defaults]
     check_fields(entry, where, required, Claim._fields)
     fields = dict(entry, layers=entry["layers"] if isinstance(entry["layers"], list) else [entry["layers"]])
-    for name in ("claim", "statement", "source", "quantity", "figure"):
-        if not isinstance(fields[name], str):
+    for name in ("claim", "statement", "source", "quantity", "figure", "remark"):
+        if not isinstance(fields.get(name, ""), str):
             raise StudyError(f"{where}: field `{name}` must be text.")
     for name in ("core", "counts"):
         if not isinstance(fields.get(name, False), bool):
@@ -235,6 +236,7 @@ class Evidence(NamedTuple):
     scores: ScoreMatrices
     draws: dict[tuple[str, str, str], dict[int, float]]
     published: dict[tuple[str, str, str], tuple[float, str]]  # layer, measure, setting -> value, source
+    meaningless: frozenset[str]  # populations that compare nothing in this study
 
     def undefined(self, layer: str, measure: str) -> tuple[int, int]:
         """How many scores of the trained networks are undefined, and how many there are."""
@@ -244,6 +246,8 @@ class Evidence(NamedTuple):
 
     def matrix(self, population: str, layer: str, measure: str) -> np.ndarray:
         """Scores (networks, networks); NotTested if there are none."""
+        if population in self.meaningless:
+            raise NotTested(f"{population} compares nothing here, because all networks begin with the same weights")
         if (population, layer, measure) not in self.scores:
             raise NotTested(f"the study has no {measure} of {layer} for {population} networks")
         return self.scores[population, layer, measure]
@@ -442,20 +446,21 @@ class Statistic(NamedTuple):
     function: Callable[[View, Claim, object], np.ndarray]
     measures: int = 1  # how many it needs; 0: any number
     over_depth: int = 0  # the fewest layers that it needs; 0: one layer at a time
-    limits: tuple[float, float] = (-np.inf, np.inf)  # values that it can have, which an interval does not leave
+    # Values that it can have, which an interval does not leave; None: those of its measure.
+    limits: tuple[float, float] | None = (-np.inf, np.inf)
 
 
 STATISTICS = {
-    "value": Statistic(value),
-    "smallest": Statistic(smallest, measures=0),
+    "value": Statistic(value, limits=None),
+    "smallest": Statistic(smallest, measures=0, limits=None),
     "difference": Statistic(difference, measures=2),
     "ratio": Statistic(ratio, measures=2),
     "less_four_times": Statistic(less_four_times, measures=2),
     "excess_over_chance": Statistic(excess_over_chance),
     "shared_of_eight": Statistic(shared_of_eight, measures=2, limits=(0, COMPARED)),
     "distance_from_published": Statistic(distance_from_published, measures=0, limits=(0, np.inf)),
-    "largest_over_pairs": Statistic(largest_over_pairs, limits=(0, 1)),
-    "smallest_over_networks": Statistic(smallest_over_networks),
+    "largest_over_pairs": Statistic(largest_over_pairs, limits=None),
+    "smallest_over_networks": Statistic(smallest_over_networks, limits=None),
     "largest_to_smallest_network": Statistic(largest_to_smallest_network, limits=(1, np.inf)),
     "lead_of_first": Statistic(lead_of_first, over_depth=2),
     "rebound": Statistic(rebound, over_depth=3),
@@ -587,7 +592,9 @@ def judge(
     for row in published:
         number = float(row["value"]), row["source"]
         reference.setdefault((row["layer"], row["measure"], row["setting"]), number)
-    evidence = Evidence(ScoreMatrices(scores, used.__contains__), collect_draws(draws), reference)
+    evidence = Evidence(
+        ScoreMatrices(scores, used.__contains__), collect_draws(draws), reference, frozenset(meaningless)
+    )
     networks = len(evidence.scores.networks)
     drawn = np.zeros((0, networks))
     if networks >= LEAST_NETWORKS:
@@ -595,10 +602,7 @@ def judge(
     weights = np.vstack([np.ones((1, networks)), leave_one_out(networks), drawn])
     rows = []
     for question in questions:
-        claims = [
-            claim._replace(baseline="none") if claim.baseline in meaningless else claim for claim in question.claims
-        ]
-        judged = [judge_claim(claim, evidence, weights, layers, convolutional, regime) for claim in claims]
+        judged = [judge_claim(claim, evidence, weights, layers, convolutional, regime) for claim in question.claims]
         rows += [question_row(question, judged), *judged]
     return rows
 
@@ -620,9 +624,12 @@ def judge_claim(
         if np.isnan(findings.measured):
             raise NotTested(f"undefined in {findings.where}")
         remarks = [] if claim.counts else [BESIDE]
-        remarks += few_scores(claim, evidence, findings, networks=weights.shape[1])
-        reason = "; ".join(remarks)
         verdict = SUPPORTED if claim.bound and holds(findings.measured, claim.bound) else NOT_SUPPORTED
+        if verdict == SUPPORTED and holds(findings.baseline, claim.bound):
+            remarks.append(f"so it is for {claim.baseline} networks")
+        remarks += few_scores(claim, evidence, findings, networks=weights.shape[1])
+        remarks += [claim.remark] if claim.remark else []
+        reason = "; ".join(remarks)
         if not claim.bound:
             verdict, reason = NOT_TESTED, REPORTED
     except NotTested as untested:
@@ -669,7 +676,7 @@ def investigate(claim: Claim, evidence: Evidence, weights: np.ndarray, layers: l
     error = jackknife_error(left_out)
     where = f"{layers[0]} to {layers[-1]}" if STATISTICS[claim.statistic].over_depth else layers[deciding[0]]
     measured = float(values[0])
-    limits = limits_of(claim.measures[0]) if claim.statistic == "value" else STATISTICS[claim.statistic].limits
+    limits = STATISTICS[claim.statistic].limits or limits_of(claim.measures[0])
     low, high, replicates = interval(measured, error, images_error(claim, evidence, layers), len(left_out), limits)
     drawn = values[1 + networks :]
     drawn = drawn[~np.isnan(drawn)]

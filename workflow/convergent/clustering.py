@@ -36,6 +36,7 @@ GROUP_MEASURES = {
     "groups_shuffled_between": "the same as groups_between when the units are dealt to groups of these sizes at random",
     "groups_coherence": "correlation between over within networks, in the half of the groups with the highest between",
     "groups_stability": "mean adjusted Rand index of pairs of single k-means runs that differ in their seed",
+    "groups_repeatability": "the same of groups that are the best of as many runs as are kept",
     "groups_median_size": "median number of units in a group, both networks together",
     "groups_count": "number of groups",
     "agglomerative_between": "groups_between of as many groups found by agglomeration",
@@ -45,6 +46,7 @@ GROUP_MEASURES = {
     "bisection_within": "groups_within of the smallest pieces of the recursive bisection",
     "bisection_mixed_share": "groups_mixed_share of the smallest pieces of the recursive bisection",
 }
+REPEATS = 4  # groupings with seeds of their own that are compared with one another
 MAIN_SCORES = ("between", "within", "mixed_share", "shuffled_between", "coherence", "median_size", "count")
 FURTHER_SCORES = ("between", "within", "mixed_share", "shuffled_between")
 TREE_SCORES = ("between", "within", "mixed_share")
@@ -142,6 +144,7 @@ def group_units(
 
     scores = scored("groups_", MAIN_SCORES, labels)
     scores["groups_stability"] = stability(embedding, count, seed, stability_runs)
+    scores["groups_repeatability"] = stability(embedding, count, seed, REPEATS, restarts)
     scores |= scored("agglomerative_", TREE_SCORES, agglomerative) | scored("bisection_", TREE_SCORES, tree.labels[-1])
     for k, found in further.items():
         scores |= scored(f"groups_{k}_", FURTHER_SCORES, found)
@@ -433,15 +436,16 @@ def renumbered(labels: np.ndarray) -> np.ndarray:
     return np.argsort(np.argsort(first))[inverse]
 
 
-def stability(embedding: np.ndarray, n_clusters: int, seed: int, runs: int = 10) -> float:
-    """How far single runs of k-means, which differ in their seed only, agree on the clusters.
+def stability(embedding: np.ndarray, n_clusters: int, seed: int, runs: int = 10, restarts: int = 1) -> float:
+    """How far runs of k-means, which differ in their seed only, agree on the clusters.
 
-    The clusters of `clusters_of_embedding` are the best of many such runs and agree more than the runs do.
+    The best of many restarts agree more than single runs do.
 
     Args:
         embedding, n_clusters: as in `clusters_of_embedding`.
         seed: of the seeds of all runs.
         runs: how many.
+        restarts: of each run; the best is kept.
 
     Returns:
         Mean adjusted Rand index over all pairs of runs, of the vertices that are in a cluster: 1 = always the same
@@ -449,7 +453,7 @@ def stability(embedding: np.ndarray, n_clusters: int, seed: int, runs: int = 10)
     """
     from sklearn.metrics import adjusted_rand_score
 
-    labels = [clusters_of_embedding(embedding, n_clusters, state, 1) for state in kmeans_seeds(seed, runs)]
+    labels = [clusters_of_embedding(embedding, n_clusters, state, restarts) for state in kmeans_seeds(seed, runs)]
     labels = [run[run >= 0] for run in labels]
     return mean_of([adjusted_rand_score(one, other) for one, other in combinations(labels, 2) if len(one)])
 

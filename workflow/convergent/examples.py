@@ -5,13 +5,16 @@ that belong together share a `group`.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
 from convergent.clustering import group_scores
 from convergent.matching import values_of
+from convergent.scores import require_fragment
+from convergent.tables import read_tables
 
-EXAMPLE_COLUMNS = ("figure", "layer", "group", "network", "unit", "value")
+EXAMPLE_COLUMNS = ("figure", "layer", "group", "network", "unit", "value", "key", "rows")
 BEST, WORST, MOST, LEAST = "best", "worst", "most", "least"
 SHOWN = 8  # pairs, and units, at either end, as in the paper
 GROUPS_SHOWN, UNITS_SHOWN = 5, 4  # groups, and units of each network in a group
@@ -115,7 +118,18 @@ def predictor_examples(
 
 def example(figure: str, layer: str, group: str, network: str, unit: int, value: float) -> dict:
     """One row of the table."""
-    return dict(zip(EXAMPLE_COLUMNS, (figure, layer, group, network, int(unit), value), strict=True))
+    return dict(zip(EXAMPLE_COLUMNS, (figure, layer, group, network, int(unit), value), strict=False))
+
+
+def read_examples(path: str | Path, key: str) -> list[dict]:
+    """The table of examples, checked to be whole and of this study.
+
+    Raises:
+        StudyError: it is absent, damaged or incomplete, or another run made it.
+    """
+    rows = read_tables([path])
+    require_fragment(path, rows, [key], empty=not rows)
+    return rows
 
 
 def units_drawn(rows: Iterable[dict], network: str) -> dict[str, list[int]]:

@@ -101,7 +101,7 @@ def prediction(
     fit_x: Moments, test_x: Moments, fit_y: Moments, test_y: Moments, between: np.ndarray, xy: np.ndarray
 ) -> Prediction:
     """What predicts y from x, given the moments of each with itself and what relates them on either part."""
-    test = SecondMoments(held_out_moments(fit_x, test_x), xy, np.diag(held_out_moments(fit_y, test_y)))
+    test = SecondMoments(held_out_moments(fit_x, test_x), xy, np.diag(held_out_moments(fit_y, test_y)).copy())
     return Prediction(fit_x.correlation(), between, test)
 
 

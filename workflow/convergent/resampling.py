@@ -38,7 +38,8 @@ LIMITS = {
     "share|overlap|agreement|distance": (0.0, 1.0),
     "correlation|stability|match_mean|between|within": (-1.0, 1.0),
     "r2": (-np.inf, 1.0),
-    "loss|predictors|largest|range|units|count|size|shared": (0.0, np.inf),
+    "range": (1.0, np.inf),
+    "loss|predictors|largest|units|count|size|shared": (0.0, np.inf),
 }
 
 Group = tuple[str, str, str]  # population, layer, measure

@@ -22,7 +22,7 @@ rule choose_examples:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code("choose_examples"),
+        key=plan.examples_key,
         layers=plan.layers,
         mapped_layers=plan.mapped_layers,
         drawn_networks=plan.drawn_networks,
@@ -57,6 +57,7 @@ rule picture_units:
         runtime=60,
     params:
         key=plan.pictures_key,
+        examples_key=plan.examples_key,
         data_key=plan.data_key,
         network_key=plan.network_key,
         dump_key=plan.dump_key,
@@ -97,6 +98,7 @@ rule draw_unit_pairs:
         runtime=10,
     params:
         code=code("draw_units"),
+        examples_key=plan.examples_key,
         figure="unit_pairs",
         layers=plan.layers,
         networks=plan.groups[0][:2],
@@ -134,6 +136,7 @@ rule draw_unit_pairs_information:
         runtime=10,
     params:
         code=code("draw_units"),
+        examples_key=plan.examples_key,
         figure="unit_pairs_information",
         layers=plan.early_layers,
         networks=plan.groups[0][:2],
@@ -171,6 +174,7 @@ rule draw_unit_groups:
         runtime=10,
     params:
         code=code("draw_units"),
+        examples_key=plan.examples_key,
         figure="unit_groups",
         layers=plan.layers,
         networks=plan.groups[0][:2],
@@ -208,6 +212,7 @@ rule draw_unit_predictors:
         runtime=10,
     params:
         code=code("draw_units"),
+        examples_key=plan.examples_key,
         figure="unit_predictors",
         layers=plan.mapped_layers,
         networks=plan.groups[0][:2],
@@ -245,6 +250,7 @@ rule draw_activity_extremes:
         runtime=10,
     params:
         code=code("draw_units"),
+        examples_key=plan.examples_key,
         figure="activity_extremes",
         layers=plan.layers,
         networks=plan.drawn_networks,

@@ -4,6 +4,7 @@ from job import logged
 from products import products
 
 from convergent.examples import EXAMPLE_COLUMNS, activity_examples, group_examples, pair_examples, predictor_examples
+from convergent.scores import fragment
 from convergent.statistics import units_of
 from convergent.tables import write_table
 
@@ -25,4 +26,4 @@ with logged(snakemake):
             maps = next(mapped)
             found = (maps[f"{name}/{a}/{b}"] for name in ("predictors", "weights", "r_squared"))
             rows += predictor_examples("unit_predictors", layer, (a, b), *found)
-    write_table(snakemake.output[0], EXAMPLE_COLUMNS, rows)
+    write_table(snakemake.output[0], EXAMPLE_COLUMNS, fragment([row | {"key": params.key} for row in rows]))

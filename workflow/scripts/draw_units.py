@@ -6,11 +6,20 @@ from functools import partial
 from job import logged
 from products import saved
 
-from convergent.examples import BEST, LEAST, MOST, WORST, activity_drawn, groups_drawn, pairs_drawn, predictors_drawn
+from convergent.examples import (
+    BEST,
+    LEAST,
+    MOST,
+    WORST,
+    activity_drawn,
+    groups_drawn,
+    pairs_drawn,
+    predictors_drawn,
+    read_examples,
+)
 from convergent.figures.style import save
 from convergent.figures.units import activity_extremes, unit_groups, unit_pairs, unit_predictors
 from convergent.files import load_arrays
-from convergent.tables import read_tables
 
 DRAWINGS: dict[str, Callable] = {
     "unit_pairs": lambda drawn, rows, names, layer, **more: unit_pairs(
@@ -26,7 +35,7 @@ DRAWINGS["unit_pairs_information"] = partial(DRAWINGS["unit_pairs"], similarity=
 
 with logged(snakemake):
     params, files = snakemake.params, snakemake.input
-    examples = read_tables([files.examples])
+    examples = read_examples(files.examples, params.examples_key)
     pictures = {
         name: load_arrays(path, key)
         for name, path, key in zip(params.networks, files.pictures, params.pictures_keys, strict=True)

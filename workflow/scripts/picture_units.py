@@ -7,14 +7,13 @@ from job import logged
 
 from convergent.activations import open_dump
 from convergent.datasets import open_dataset
-from convergent.examples import units_drawn
+from convergent.examples import read_examples, units_drawn
 from convergent.files import save_arrays
 from convergent.models import build, load_weights
 from convergent.mosaics import mosaic
 from convergent.pictures import first_layer_filters, unit_pictures
 from convergent.receptive_fields import receptive_fields
 from convergent.samples import blocks
-from convergent.tables import read_tables
 from convergent.training import device_named
 
 UNITS_AT_ONCE = 32  # large images take 11 MB per unit
@@ -26,7 +25,7 @@ with logged(snakemake):
     architecture = params.architecture
     network = build(architecture["name"], architecture["options"], data.shape, len(data.class_names), seed=0)
     load_weights(snakemake.input.weights, network, params.network_key)
-    chosen = units_drawn(read_tables([snakemake.input.examples]), network_name)
+    chosen = units_drawn(read_examples(snakemake.input.examples, params.examples_key), network_name)
     fields = receptive_fields(network, list(chosen), data.shape)
     device = device_named(params.device)
     for layer, units in chosen.items():
