@@ -5,11 +5,10 @@ import pytest
 from sklearn.linear_model import Lasso, LinearRegression
 
 from convergent import prediction
+from convergent.decays import decay_name, exponent_of
 from convergent.prediction import (
     PREDICTION_MEASURES,
-    decay_name,
     exact_scores,
-    exponent_of,
     halves,
     prediction_tables,
     predictions,
@@ -120,9 +119,10 @@ def test_trained_maps_are_judged_on_the_other_half(generator):
     scores = trained_scores(known, 8, [-3, -1], seed=3)
     assert set(scores) == {
         f"trained_map_{what}_{decay}"
-        for what in ("loss", "predictors", "nonzero_share")
+        for what in ("loss", "r2", "predictors", "nonzero_share")
         for decay in ("0", "1e-3", "1e-1")
     }
+    assert scores["trained_map_r2_0"] > 0.9 > scores["trained_map_r2_1e-1"] == pytest.approx(0, abs=0.05)
     assert scores["trained_map_loss_0"] < 0.05 < scores["trained_map_loss_1e-1"]
     assert scores["trained_map_nonzero_share_0"] == scores["trained_map_predictors_0"] / 8
     assert trained_scores(known, 8, [-3], seed=3)["trained_map_loss_1e-3"] == scores["trained_map_loss_1e-3"]

@@ -18,9 +18,9 @@ from jsonschema.exceptions import ValidationError
 from convergent import datasets
 from convergent.activations import choose_positions
 from convergent.architectures import complete_options
+from convergent.decays import decay_name
 from convergent.errors import StudyError, did_you_mean
 from convergent.layers import check_layers, layer_shapes
-from convergent.prediction import decay_name
 
 FEWEST_IMAGES = 4
 SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"

@@ -22,10 +22,16 @@ def code(script: str) -> str:
         path = waiting.pop()
         name = path.relative_to(WORKFLOW).as_posix()
         if name not in seen:
-            tree = ast.parse(path.read_text())
-            seen[name] = digest(ast.dump(without_docstrings(tree)))
-            waiting += imported(tree)
+            seen[name], further = parsed(path, path.stat().st_mtime_ns)
+            waiting += further
     return digest(seen)
+
+
+@cache
+def parsed(path: Path, modified: int) -> tuple[str, list[Path]]:
+    """Digest of one program, and what it imports of the workflow; parsed once, however many scripts use it."""
+    tree = ast.parse(path.read_text())
+    return digest(ast.dump(without_docstrings(tree))), imported(tree)
 
 
 @cache

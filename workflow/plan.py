@@ -15,9 +15,9 @@ import numpy as np
 
 from convergent.architectures import complete_options
 from convergent.datasets import class_count, image_shape, images_file, input_files
+from convergent.decays import PUBLISHED_UNITS
 from convergent.files import digest
 from convergent.layers import layer_shapes
-from convergent.prediction import PUBLISHED_UNITS
 from fingerprint import WORKFLOW, code, users_code
 
 TRAINED, UNTRAINED = "trained", "untrained"

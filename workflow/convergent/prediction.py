@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from convergent.decays import decay_name, exponent_of
 from convergent.samples import blocks
 from convergent.sparse_mapping import (
     PUBLISHED_THRESHOLD,
@@ -19,6 +20,7 @@ from convergent.sparse_mapping import (
     held_out_moments,
     lasso_path,
     least_squares_maps,
+    pooled_r_squared,
     prediction_errors,
     prediction_loss,
     predictors_per_target,
@@ -30,21 +32,20 @@ from convergent.sparse_mapping import (
 )
 from convergent.statistics import Moments, pair_moments
 
-# Width of the published network's layers: a decay was published together with it, and decay * width is what transfers.
-PUBLISHED_UNITS = {"conv1": 96, "conv2": 256, "conv3": 384, "conv4": 384, "conv5": 256, "fc6": 4096, "fc7": 4096}
 # The paper's weight matrix of conv1, at decay 10^-2.6; the same penalty is shown for every layer.
 SHOWN_PENALTY = 96 * 10**-2.6
 SHOWN_PREDICTORS = 3
 FEW = 5
 
 # What each measure says of the ordered pair (a, b), where units of a predict those of b; losses and R^2 on held-out
-# images. <decay> is 0, 1e-5, ..., 10^-2.6: times PUBLISHED_UNITS it is the penalty.
+# images. <decay> is 0, 1e-5, ..., 10^-2.6: times the published width it is the penalty.
 PREDICTION_MEASURES = {
     "map_loss_<decay>": "half the mean squared error of exact sparse maps, in units of variance; 0.5 = the mean",
     "map_r2_<decay>": "share of the variance of all b's units together that they predict",
     "map_predictors_<decay>": "mean number of a's units that one of b's needs",
     "few_predictors_share": "R^2 of the best exact maps with a mean of at most 5 predictors, over that of dense maps",
     "trained_map_loss_<decay>": "the same loss of maps trained by the paper's protocol",
+    "trained_map_r2_<decay>": "share of the variance that those predict",
     "trained_map_predictors_<decay>": "mean number of weights above 0.001 per unit of b in them",
     "trained_map_nonzero_share_<decay>": "share of such weights among all",
     "refit_r2_<count>": "R^2 from the best few of a's units, selected forward and refitted; all = least squares",
@@ -160,6 +161,7 @@ def trained_scores(
         count = predictors_per_target(maps, PUBLISHED_THRESHOLD)[:, live].mean(axis=1)
     return {
         **dict(zip(every_name("trained_map_loss", names), loss, strict=True)),
+        **dict(zip(every_name("trained_map_r2", names), pooled_r_squared(maps, problem.test), strict=True)),
         **dict(zip(every_name("trained_map_predictors", names), count, strict=True)),
         **dict(zip(every_name("trained_map_nonzero_share", names), count / maps.shape[-1], strict=True)),
     }
@@ -190,13 +192,6 @@ def shown_maps(problem: Prediction, seed: int) -> dict[str, np.ndarray]:
         "weights": np.where(predictors >= 0, together[np.arange(len(together)), predictors], 0.0),
         "r_squared": r_squared(np.stack([first, together]), problem.test),
     }
-
-
-def decay_name(exponent: float | None) -> str:
-    """A decay as measures name it: 0 (None), 1e-3, or 10^-2.6."""
-    if exponent is None:
-        return "0"
-    return f"1e{exponent:.0f}" if float(exponent).is_integer() else f"10^{exponent:g}"
 
 
 def every_name(measure: str, names: Sequence[str]) -> list[str]:
@@ -241,8 +236,3 @@ def mean_or_nan(values: Sequence[float]) -> float:
     """Mean of the values that are numbers; NaN without any."""
     values = [value for value in values if not np.isnan(value)]
     return float(np.mean(values)) if values else np.nan
-
-
-def exponent_of(name: str) -> float | str:
-    """The base-10 logarithm of a decay from its `decay_name`; empty for 0."""
-    return "" if name == "0" else float(name.removeprefix("1e").removeprefix("10^"))
