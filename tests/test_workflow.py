@@ -417,7 +417,7 @@ def test_a_users_own_network_and_arrays(tmp_path):
         "study: mine\nnetworks: 2\n"
         "dataset: {name: arrays, validation: 50, options: {images: mine.npz}}\n"
         "architecture: {name: 'mine:network', options: {width: 6}}\n"
-        "training: {epochs: 3}\nactivations: {layers: ['2']}\ncontrols: {shuffles: 2}\n"
+        "training: {epochs: 3}\nactivations: {layers: ['2']}\ncontrols: {shuffles: 2}\nresampling: {images: 2}\n"
     )
     words = ("--snakefile", str(ROOT / "Snakefile"))
     snakemake(tmp_path, *words, config=config)
