@@ -17,7 +17,6 @@ from scipy.stats import rankdata
 from convergent.errors import StudyError, did_you_mean
 from convergent.resampling import (
     LEAST_NETWORKS,
-    RESAMPLED,
     TRAINED,
     ScoreMatrices,
     collect_draws,
@@ -33,6 +32,7 @@ from convergent.resampling import (
     weighted_percentile,
     weighted_smallest,
 )
+from convergent.scores import RESAMPLED, SHUFFLED
 
 CLAIM_COLUMNS = (
     *("claim", "source", "statement", "criterion", "measured", "ci_low", "ci_high", "baseline", "verdict"),
@@ -42,7 +42,7 @@ SUPPORTED, PARTLY, NOT_SUPPORTED, NOT_TESTED = "supported", "partly supported", 
 REPORTED = "reported without a threshold"
 BESIDE = "beside the criteria fixed beforehand, so no part of the answer"
 
-SHUFFLED, AGAINST_UNTRAINED = "shuffled", "against_untrained"
+AGAINST_UNTRAINED = "against_untrained"
 LEAST_DRAWS = 20  # of shuffled images, for a 99th percentile that deserves the name
 COMPARED = 8  # pairs at either end of the lists that the paper compares
 

@@ -25,10 +25,11 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from scipy.special import stdtrit
 
+from convergent.scores import RESAMPLED
+
 CONFIDENCE = 0.95
 LEAST_NETWORKS = 3  # fewer leave no pair when one is left out, or no degree of freedom
 TRAINED = "trained"
-RESAMPLED = "resampled"  # population of the draws table: the trained networks on images drawn with replacement
 ENTRIES_PER_BLOCK = 4_000_000  # weights of pairs that are held at a time
 
 # Words in the name of a measure that tell what it cannot leave; the first that fits counts.
