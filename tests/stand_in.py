@@ -1,7 +1,19 @@
-"""Data sets for the tests of networks: scikit-learn's digits, and random images of any shape."""
+"""Data sets for the tests of networks: scikit-learn's digits, and random images of any shape; small architectures."""
 
 import numpy as np
 from sklearn.datasets import load_digits
+
+# A CaffeNet for images of 8 x 8, and a vision transformer.
+CAFFENET = {
+    "channels": [4, 6, 8, 8, 6],
+    "kernels": [3] * 5,
+    "strides": [1] * 5,
+    "paddings": [1] * 5,
+    "pools": [1],
+    "pool_kernel": 2,
+    "dense": [12, 10],
+}
+TINY_VIT = {"patch_size": 4, "num_layers": 2, "num_heads": 2, "hidden_dim": 16, "mlp_dim": 32}
 
 
 class StandIn:

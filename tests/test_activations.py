@@ -16,17 +16,9 @@ from convergent.dumping import dump, recorded
 from convergent.errors import StudyError
 from convergent.models import build, standardised
 
-OPTIONS = {
-    "channels": [4, 6, 8, 8, 6],
-    "kernels": [3] * 5,
-    "strides": [1] * 5,
-    "paddings": [1] * 5,
-    "pools": [1],
-    "pool_kernel": 2,
-    "dense": [12, 10],
-}
+OPTIONS = stand_in.CAFFENET
 LAYERS = ["conv1", "norm1", "conv5", "fc6", "fc8"]
-TINY_VIT = {"patch_size": 4, "num_layers": 2, "num_heads": 2, "hidden_dim": 16, "mlp_dim": 32}
+TINY_VIT = stand_in.TINY_VIT
 INDICES = np.array([7, 3, 11, 0, 5, 9, 2])
 
 

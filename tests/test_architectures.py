@@ -25,7 +25,7 @@ SMALL = {
     "pool_kernel": 2,
     "dense": [12, 10],
 }
-TINY_VIT = {"patch_size": 4, "num_layers": 2, "num_heads": 2, "hidden_dim": 16, "mlp_dim": 32}
+TINY_VIT = stand_in.TINY_VIT
 
 
 def shapes_in_torch(network, layers, input_shape):

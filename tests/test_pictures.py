@@ -16,15 +16,7 @@ from convergent.mosaics import GROUND, mosaic
 from convergent.pictures import first_layer_filters, guided_backpropagation, strongest_images, unit_pictures
 from convergent.receptive_fields import receptive_fields
 
-OPTIONS = {
-    "channels": [4, 6, 8, 8, 6],
-    "kernels": [3] * 5,
-    "strides": [1] * 5,
-    "paddings": [1] * 5,
-    "pools": [1],
-    "pool_kernel": 2,
-    "dense": [12, 10],
-}
+OPTIONS = stand_in.CAFFENET
 
 
 def naive_strongest(activations, images, unit, count):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import stand_in
 import torch
 from torch import nn
 
@@ -10,17 +11,9 @@ from convergent.errors import StudyError
 from convergent.models import build
 from convergent.receptive_fields import receptive_fields, unit_values
 
-DIGITS = {
-    "channels": [32, 64, 9, 8, 6],
-    "kernels": [3] * 5,
-    "strides": [1] * 5,
-    "paddings": [1] * 5,
-    "pools": [1],
-    "pool_kernel": 2,
-    "dense": [12, 10],
-}
+DIGITS = stand_in.CAFFENET | {"channels": [32, 64, 9, 8, 6]}
 NARROW = {"channels": [2] * 5, "dense": [3, 3]}  # in all else the network of the paper
-TINY_VIT = {"patch_size": 4, "num_layers": 2, "num_heads": 2, "hidden_dim": 16, "mlp_dim": 32}
+TINY_VIT = stand_in.TINY_VIT
 
 
 def one_axis(layers, length):

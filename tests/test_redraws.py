@@ -5,7 +5,7 @@ import pytest
 
 from convergent.alignment import align
 from convergent.prediction import halves, predictions, refit_scores
-from convergent.redraws import alignment_scores, draw_images, information_scores, map_scores
+from convergent.redraws import alignment_scores, draw_images, information_scores, prediction_scores
 from convergent.scores import draw_means, mean_over_pairs
 from convergent.statistics import correlation
 
@@ -58,7 +58,20 @@ def test_drawn_images_are_taken_whole_and_as_often_as_drawn(generator):
 def test_maps_are_fitted_and_judged_on_their_own_draws(generator):
     activations = networks(generator)
     fit, test = draw_images(halves(40, generator), 1, 1)
-    scored = list(map_scores(activations, [("a", "b")], 40, fit, test, None, [-3, -2], [-2], [1, 2], seed=0))
+    scored = list(
+        prediction_scores(
+            activations,
+            [("a", "b")],
+            40,
+            fit,
+            test,
+            published_units=None,
+            log10_decays=[-3, -2],
+            trained_log10_decays=[-2],
+            predictors=[1, 2],
+            seed=0,
+        )
+    )
     known = dict(predictions(activations, [("a", "b")], 40, fit, test))
     for pair in (("a", "b"), ("b", "a")):
         assert only(scored, *pair, "refit_r2_2") == refit_scores(known[pair], [1, 2])["refit_r2_2"]
@@ -76,11 +89,16 @@ def test_settings_reach_the_scores(generator):
     assert found(alignment_scores, every, 0.2) != found(alignment_scores, every, 0.7)
     assert found(information_scores, every, 4, None) != found(information_scores, every, 9, None)
     assert found(information_scores, every, 4, None) != found(information_scores, every, 4, "miller_madow")
-    settings = ([-3], [-2], [1], 0)
-    assert found(map_scores, fit, test, None, *settings) == found(map_scores, fit, test, 7, *settings)
-    assert found(map_scores, fit, test, None, *settings) != found(map_scores, fit, test, 96, *settings)
-    assert found(map_scores, fit, test, None, *settings[:3], 1) != found(map_scores, fit, test, None, *settings)
-    assert found(map_scores, fit, test, None, *settings) != found(map_scores, test, fit, None, *settings)
+
+    def predicted(*parts, units=None, seed=0):
+        settings = {"log10_decays": [-3], "trained_log10_decays": [-2], "predictors": [1]}
+        scored = prediction_scores(activations, [("a", "b")], 40, *parts, published_units=units, seed=seed, **settings)
+        return [scores for *_, scores in scored]
+
+    assert predicted(fit, test) == predicted(fit, test, units=7)
+    assert predicted(fit, test) != predicted(fit, test, units=96)
+    assert predicted(fit, test, seed=1) != predicted(fit, test)
+    assert predicted(fit, test) != predicted(test, fit)
     forward, backward = (
         [only(alignment_scores(activations, [("a", "b")], 40, every, 0.2), *pair, "semi_match_mean")]
         for pair in (("a", "b"), ("b", "a"))

@@ -36,9 +36,8 @@ class Plan:
         self.study = config["study"]
         self.networks = [f"net{number}" for number in range(1, config["networks"] + 1)]
         self.layers = config["activations"]["layers"]
-        self.mapped_layers = [layer for layer in self.layers if layer in (config["maps"]["layers"] or self.layers)]
-        if config["maps"]["layers"] == []:
-            self.mapped_layers = []
+        asked = config["maps"]["layers"]
+        self.mapped_layers = [layer for layer in self.layers if asked is None or layer in asked]
         self.checkpoints = {f"epoch_{epoch:04d}": epoch for epoch in sorted(config["training"]["checkpoints"])}
         self.populations = [TRAINED, *self.checkpoints, UNTRAINED]
         self.early_layers = self.layers[:COSTLY_LAYERS]

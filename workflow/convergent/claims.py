@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 import yaml
-from scipy.stats import rankdata
 
+from convergent.comparison import average_ranks
 from convergent.errors import StudyError, did_you_mean
 from convergent.resampling import (
     LEAST_NETWORKS,
@@ -433,7 +433,9 @@ def smallest_drop_in_published_order(view: View, claim: Claim, layers: Sequence[
 
 def depth_correlation(view: View, claim: Claim, layers: Sequence[str]) -> np.ndarray:
     """Spearman's correlation of depth and value; NaN where all layers are equal."""
-    ranks = rankdata(over_depth(view, claim, layers), axis=1, nan_policy="propagate")
+    values = over_depth(view, claim, layers)
+    ranks = np.apply_along_axis(average_ranks, 1, values)
+    ranks[np.isnan(values).any(axis=1)] = np.nan
     ranks = ranks - ranks.mean(axis=1, keepdims=True)
     depth = np.arange(len(layers)) - (len(layers) - 1) / 2
     with np.errstate(invalid="ignore"):

@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import eigsh
 
 from convergent.errors import StudyError
+from convergent.statistics import mean_of
 
 PUBLISHED_THRESHOLD = 0.2
 LARGEST_DENSE = 2048  # vertices up to which all of a matrix is diagonalised; Lanczos iterations are faster beyond
@@ -606,13 +607,6 @@ def mean_within(members: np.ndarray, within: np.ndarray) -> np.ndarray:
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Quotient of two arrays; NaN where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0)
-
-
-def mean_of(values: Sequence[float] | np.ndarray) -> float:
-    """Mean of the values that are not NaN; NaN if there are none."""
-    values = np.asarray(values, dtype=float)
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if len(values) else np.nan
 
 
 def grouping_scores(

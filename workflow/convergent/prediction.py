@@ -30,7 +30,7 @@ from convergent.sparse_mapping import (
     train_maps,
     weighted_mean,
 )
-from convergent.statistics import Moments, pair_moments
+from convergent.statistics import Moments, mean_of, pair_moments
 
 # The paper's weight matrix of conv1, at decay 10^-2.6; the same penalty is shown for every layer.
 SHOWN_PENALTY = 96 * 10**-2.6
@@ -174,6 +174,25 @@ def refit_scores(problem: Prediction, counts: Sequence[int]) -> dict[str, float]
     return {f"refit_r2_{count}": float(value) for count, value in zip(every, curve, strict=True)}
 
 
+def map_scores(
+    problem: Prediction,
+    published_units: int | None,
+    log10_decays: Sequence[float],
+    trained_log10_decays: Sequence[float],
+    predictors: Sequence[int],
+    protocol: bool,
+    seed: int,
+) -> dict[str, float]:
+    """All scores of one ordered pair: `exact_scores`, `refit_scores` and, if `protocol`, `trained_scores`.
+
+    Args:
+        published_units: None: as many as b has units.
+    """
+    units = published_units or len(problem.test.yy)
+    scores = exact_scores(problem, units, log10_decays) | refit_scores(problem, predictors)
+    return scores | trained_scores(problem, units, trained_log10_decays, seed) if protocol else scores
+
+
 def shown_maps(problem: Prediction, seed: int) -> dict[str, np.ndarray]:
     """What figures show of one pair.
 
@@ -227,12 +246,6 @@ def prediction_tables(scores: Iterable[dict]) -> tuple[list[dict], list[dict]]:
         entry = table.setdefault(
             tuple(place), dict.fromkeys(MAP_COLUMNS, np.nan) | dict(zip(MAP_COLUMNS, place, strict=False))
         )
-        entry[{"r2": "r_squared"}.get(what, what)] = mean_or_nan([values[pair] for pair in values if pair in trained])
-    curves = [dict(zip(REFIT_COLUMNS, (*place, mean_or_nan(found)), strict=True)) for place, found in refits.items()]
+        entry[{"r2": "r_squared"}.get(what, what)] = mean_of([values[pair] for pair in values if pair in trained])
+    curves = [dict(zip(REFIT_COLUMNS, (*place, mean_of(found)), strict=True)) for place, found in refits.items()]
     return list(table.values()), curves
-
-
-def mean_or_nan(values: Sequence[float]) -> float:
-    """Mean of the values that are numbers; NaN without any."""
-    values = [value for value in values if not np.isnan(value)]
-    return float(np.mean(values)) if values else np.nan

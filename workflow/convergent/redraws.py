@@ -12,7 +12,7 @@ from convergent.activity import activity_scores, spectrum_scores
 from convergent.alignment import align, align_by_information
 from convergent.clustering import main_group_scores
 from convergent.mutual_information import codes, mutual_information_of_codes
-from convergent.prediction import exact_scores, predictions, refit_scores, trained_scores
+from convergent.prediction import map_scores, predictions
 from convergent.statistics import pair_moments, reordered
 
 Scored = tuple[str, str, dict[str, float]]
@@ -79,21 +79,15 @@ def information_scores(
         yield b, a, backward.scores
 
 
-def map_scores(
+def prediction_scores(
     activations: Mapping[str, np.ndarray],
     pairs: Sequence[tuple[str, str]],
     images: int,
     fit: np.ndarray,
     test: np.ndarray,
-    published_units: int | None,
-    log10_decays: Sequence[float],
-    trained_log10_decays: Sequence[float],
-    predictors: Sequence[int],
-    seed: int,
+    **settings: object,
 ) -> Iterator[Scored]:
-    """Scores of the sparse maps; arguments as in `prediction.predictions` and its scores."""
+    """Scores of the sparse maps; arguments as in `prediction.predictions` and `prediction.map_scores`."""
     for (a, b), problem in predictions(activations, pairs, images, fit, test):
-        units = published_units or activations[b].shape[1]
-        yield a, b, exact_scores(problem, units, log10_decays) | refit_scores(problem, predictors)
-        if (a, b) in pairs:  # the paper trained maps in one direction
-            yield a, b, trained_scores(problem, units, trained_log10_decays, seed)
+        # The paper trained maps in one direction.
+        yield a, b, map_scores(problem, protocol=(a, b) in pairs, **settings)

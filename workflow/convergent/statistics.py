@@ -250,3 +250,10 @@ def reordered(rows: slice, per_image: int, images: np.ndarray) -> np.ndarray:
     """Where the given rows come from when these images are read, each with `per_image` samples."""
     image, position = np.divmod(np.arange(rows.start, rows.stop), per_image)
     return images[image] * per_image + position
+
+
+def mean_of(values: Sequence[float] | np.ndarray) -> float:
+    """Mean of the values that are not NaN; NaN if there are none."""
+    values = np.asarray(values, dtype=float)
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if len(values) else np.nan

@@ -5,7 +5,7 @@ from job import logged
 
 from convergent.activations import open_layer
 from convergent.files import save_arrays
-from convergent.prediction import exact_scores, halves, predictions, refit_scores, shown_maps, trained_scores
+from convergent.prediction import halves, map_scores, predictions, refit_scores, shown_maps
 from convergent.scores import FRAGMENT_COLUMNS, fragment, score_rows
 from convergent.statistics import pairs
 from convergent.tables import write_table
@@ -22,17 +22,15 @@ with logged(snakemake):
         rows.extend(score_rows(params.study, population, wildcards.layer, a, b, scores, draw=1, key=params.key))
 
     for (a, b), problem in predictions(activations, unordered, images, *parts):
-        units = params.published_units or activations[b].shape[1]
-        score(wildcards.population, a, b, exact_scores(problem, units, params.log10_decays))
-        score(wildcards.population, a, b, refit_scores(problem, params.predictors))
-        if trained and (a, b) in unordered:  # the paper trained maps in one direction
-            scores = trained_scores(problem, units, params.trained_log10_decays, params.maps_seed)
-            score(wildcards.population, a, b, scores)
+        protocol = trained and (a, b) in unordered  # the paper trained maps in one direction
+        settings = {"published_units": params.published_units, "seed": params.maps_seed, **params.maps}
+        score(wildcards.population, a, b, map_scores(problem, protocol=protocol, **settings))
+        if protocol:
             arrays |= {f"{kind}/{a}/{b}": values for kind, values in shown_maps(problem, params.maps_seed).items()}
     if trained:
         generator = np.random.default_rng([params.halves_seed, 1])
         shuffled = [{name: generator.permutation(part) for name in activations} for part in parts]
         for (a, b), problem in predictions(activations, unordered, images, *shuffled):
-            score("shuffled", a, b, refit_scores(problem, params.predictors))
+            score("shuffled", a, b, refit_scores(problem, params.maps["predictors"]))
     save_arrays(snakemake.output.maps, params.key, **arrays)
     write_table(snakemake.output.scores, FRAGMENT_COLUMNS, fragment(rows))

@@ -5,7 +5,7 @@ from job import logged
 
 from convergent.activations import open_layer
 from convergent.prediction import halves
-from convergent.redraws import alignment_scores, draw_images, information_scores, map_scores
+from convergent.redraws import alignment_scores, draw_images, information_scores, prediction_scores
 from convergent.scores import REDRAWN_COLUMNS, fragment, mean_over_pairs
 from convergent.statistics import pairs
 from convergent.tables import write_table
@@ -22,6 +22,7 @@ with logged(snakemake):
         if "information" in params.costly:
             scored += information_scores(*shared, np.concatenate([fit, test]), **params.information)
         if "maps" in params.costly:
-            scored += map_scores(*shared, fit, test, params.published_units, **params.maps, seed=params.maps_seed)
+            settings = {"published_units": params.published_units, "seed": params.maps_seed, **params.maps}
+            scored += prediction_scores(*shared, fit, test, **settings)
         rows += mean_over_pairs(scored, layer=layer, draw=draw, key=params.key)
     write_table(snakemake.output[0], REDRAWN_COLUMNS, fragment(rows))
