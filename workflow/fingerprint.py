@@ -5,6 +5,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from convergent.architectures import is_users
 from convergent.files import digest, file_digest
 
 WORKFLOW = Path(__file__).parent
@@ -36,9 +37,9 @@ def parsed(path: Path, modified: int) -> tuple[str, list[Path]]:
 
 @cache
 def users_code(architecture: str) -> str | None:
-    """Digest of the module that holds a user's own architecture, `package.module:function`; None for built-in ones."""
-    module, colon, _ = architecture.partition(":")
-    found = find_spec(module) if colon else None
+    """Digest of the module that holds a user's own architecture, `package.module:function`; None for all others."""
+    module, _, _ = architecture.partition(":")
+    found = find_spec(module) if is_users(architecture) else None
     return file_digest(found.origin) if found and found.has_location else None
 
 

@@ -52,6 +52,11 @@ class Dump:
             )
         return values
 
+    @property
+    def images_digest(self) -> str:
+        """Digest of the images and their order, whatever is recorded of them."""
+        return self.record["images_digest"]
+
     def units(self, layer: str) -> int:
         """Number of units of the layer."""
         return self._layer(layer)["units"]
@@ -164,4 +169,4 @@ def open_layer(records: Iterable[str | Path], keys: Mapping[str, str], layer: st
     }
     require_same_samples(dumps, layer)
     activations = {name: dump.activations(layer) for name, dump in dumps.items()}
-    return activations, next(iter(dumps.values())).record["images"]
+    return activations, max((dump.record["images"] for dump in dumps.values()), default=0)

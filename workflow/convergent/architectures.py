@@ -19,6 +19,7 @@ Shape = tuple[int, ...]
 MOST = 1_000_000  # larger sizes are mistakes
 ACTIVATIONS = ("relu", "leaky_relu", "gelu", "tanh", "linear")
 INITIALISATIONS = ("he", "caffe")
+TORCHVISION = "torchvision:"  # in front of the name of a classifier there
 
 
 class Options:
@@ -203,7 +204,12 @@ ARCHITECTURES: dict[str, type[Options]] = {
 def is_users(name: str) -> bool:
     """Whether the name, `package.module:function`, points to a function of the user's."""
     module, colon, function = name.partition(":")
-    return bool(module and colon and function)
+    return bool(module and colon and function) and not is_torchvision(name)
+
+
+def is_torchvision(name: str) -> bool:
+    """Whether the name, `torchvision:NAME`, asks for a classifier of torchvision under its name there."""
+    return name.startswith(TORCHVISION)
 
 
 def settings(name: str, options: dict) -> Options:
@@ -215,7 +221,8 @@ def settings(name: str, options: dict) -> Options:
     if name not in ARCHITECTURES:
         raise StudyError(
             f"there is no architecture {name!r}{did_you_mean(name, ARCHITECTURES)}: choose one of "
-            f"{', '.join(ARCHITECTURES)}, or name your own function as package.module:function."
+            f"{', '.join(ARCHITECTURES)}, name a classifier of torchvision as torchvision:NAME (torchvision:resnet50), "
+            "or your own function as package.module:function."
         )
     known = [field.name for field in fields(ARCHITECTURES[name])]
     for option in options:
@@ -228,12 +235,14 @@ def settings(name: str, options: dict) -> Options:
 
 
 def complete_options(name: str, options: dict) -> dict:
-    """The options with defaults filled in, as a configuration file would show them; a user's are left as they are.
+    """The options with defaults filled in, as a configuration file would show them; others' are left as they are.
+
+    Others are the user's own functions and the classifiers of torchvision.
 
     Raises:
         StudyError: as `settings`.
     """
-    if is_users(name):
+    if is_users(name) or is_torchvision(name):
         return options
     chosen = asdict(settings(name, options))
     return {option: list(value) if isinstance(value, tuple) else value for option, value in chosen.items()}

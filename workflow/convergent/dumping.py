@@ -5,9 +5,11 @@ are those that leave a layer. `activations` says which sample each row is and re
 """
 
 import errno
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -19,12 +21,14 @@ from convergent.errors import StudyError, abbreviated, did_you_mean
 from convergent.files import save_arrays, save_json, written_whole
 from convergent.models import standardised
 
+LAYER_NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_.]*")
+
 
 def dump(
     network: nn.Module,
     data,
     indices: np.ndarray,
-    layers: list[str],
+    layers: Sequence[str] | Mapping[str, str],
     folder: str | Path,
     *,
     positions: str = "all",
@@ -33,6 +37,7 @@ def dump(
     dtype: str = "float32",
     batch_size: int = 256,
     device: str | torch.device = "cpu",
+    standardisation: tuple[Sequence[float], Sequence[float]] | None = None,
     key: str = "",
     weights_digest: str = "",
 ) -> None:
@@ -44,63 +49,150 @@ def dump(
     neurons (n, units). No more than one batch is held in memory. The network's mode is restored.
 
     Args:
-        layers: module paths, as `network.named_modules()` has them.
+        layers: module paths, as `network.named_modules()` has them, or a mapping from the names that the
+            layers are recorded under to module paths.
         positions: of maps and tokens; dense layers always have one row per image.
             `all`; `sample`, `positions_per_image` of them per image, drawn without replacement from
             `position_seed`, the same for every network; `centre`, of height // 2 and width // 2; `mean` over
             all, one row per image; `flatten`, every pair of channel and position a unit, one row per image.
         dtype: of the files, `float32` or `float16`.
+        standardisation: mean and standard deviation of each channel, 0..1, that the network was trained with;
+            None: those of `data`.
         key: of the run, and `weights_digest` of the network, for the record.
 
     Raises:
         StudyError: a layer that is unknown, not called, called more than once in a pass, or gives no such
-            output; positions that do not exist; NaN or infinite values (the message names layer and unit); a
-            full disk.
+            output; a name that no file can have; positions that do not exist; a standardisation that does not
+            fit the images; NaN or infinite values (the message names layer and unit); a full disk.
+    """
+    device, indices = torch.device(device), np.asarray(indices)
+    modules = dict(layers) if isinstance(layers, Mapping) else {layer: layer for layer in layers}
+    named = {}  # further entries of the record
+    if isinstance(layers, Mapping):
+        require_names(layers)
+        named = {layer: {"module": module} for layer, module in layers.items()}
+    mean, deviation = require_standardisation(data, standardisation)
+
+    def seen(batch: slice) -> Tensor:
+        return standardised(data.images(indices[batch]), data, device, standardisation)
+
+    with (
+        recording(
+            folder,
+            (data.name, data.key),
+            indices,
+            positions=positions,
+            positions_per_image=positions_per_image,
+            position_seed=position_seed,
+            dtype=dtype,
+            key=key,
+            weights=weights_digest,
+            preprocessing={"mean": mean, "std": deviation},
+        ) as files,
+        evaluation(network.to(device)),
+        recorded(network, list(dict.fromkeys(modules.values()))) as outputs,
+    ):
+        network(seen(slice(1)))  # one image tells the sizes
+        for layer, module in modules.items():
+            files.add(layer, require_output(network, module, outputs.get(module)), **named.get(layer, {}))
+        for start in range(0, len(indices), batch_size):
+            outputs.clear()
+            network(seen(slice(start, start + batch_size)))
+            for layer, module in modules.items():
+                files.write(layer, outputs[module], start)
+
+
+class Recording:
+    """Files of activations in the making: layers are added, then their outputs are written batch by batch."""
+
+    def __init__(
+        self,
+        folder: Path,
+        data: tuple[str, str],
+        indices: np.ndarray,
+        choose: Callable[[tuple[int, ...]], tuple[str, np.ndarray]],
+        dtype: str,
+        remedy: str,
+        files: ExitStack,
+    ) -> None:
+        self.folder, self.data, self.indices, self.choose = folder, data, indices, choose
+        self.dtype, self.remedy, self.files = dtype, remedy, files
+        self.described: dict[str, dict] = {}
+        self.chosen: dict[str, tuple[str, np.ndarray]] = {}  # what is recorded of each layer, and at which positions
+        self.handles: dict[str, BinaryIO] = {}
+
+    def add(self, layer: str, output: Tensor, **described: object) -> None:
+        """Open the file of a layer, whose output for the first image tells the sizes; `described` is for the record.
+
+        Raises:
+            StudyError: positions that do not exist.
+        """
+        map_shape = spatial_shape(output)
+        choice, at = self.chosen[layer] = self.choose(map_shape)
+        rows_per_image, units = as_rows(output, choice, at[:1]).shape
+        samples = len(self.indices) * rows_per_image
+        self.described[layer] = {
+            "units": units,
+            "samples": samples,
+            "map": list(map_shape),
+            "samples_digest": samples_digest(self.data, self.indices, map_shape, at),
+            **described,
+        }
+        partial = self.files.enter_context(written_whole(self.folder / f"{layer}.npy"))
+        self.handles[layer] = self.files.enter_context(open(partial, "wb"))  # noqa: SIM115 - the stack closes it
+        header = {"descr": np.dtype(self.dtype).str, "fortran_order": False, "shape": (samples, units)}
+        np.lib.format.write_array_header_1_0(self.handles[layer], header)
+
+    def write(self, layer: str, output: Tensor, start: int) -> None:
+        """Append the output of a layer for consecutive images, of which `start` is the first.
+
+        Raises:
+            StudyError: NaN or infinite values, or beyond the range of float16.
+        """
+        choice, at = self.chosen[layer]
+        values = as_rows(output, choice, at if len(at) == 1 else at[start : start + len(output)])
+        self.handles[layer].write(checked(values, layer, self.dtype, self.remedy))
+
+
+@contextmanager
+def recording(
+    folder: str | Path,
+    data: tuple[str, str],
+    indices: np.ndarray,
+    *,
+    positions: str,
+    positions_per_image: int | None,
+    position_seed: int,
+    dtype: str,
+    key: str,
+    remedy: str = "train this network again, with a lower learning_rate",
+    **described: object,
+) -> Iterator[Recording]:
+    """Within the block, layers are added and written; at its end they are described and the folder is finished.
+
+    Args:
+        data: name and key of the data set that `indices` are images of.
+        remedy: what is to be done about values that are not finite.
+        described: further entries of the record. The rest is as for `dump`.
+
+    Raises:
+        StudyError: no images, an unknown choice, or a full disk. Whatever fails, nothing of this recording stays.
     """
     require_choice("positions", positions, POSITIONS)
     require_choice("dtype", dtype, DTYPES)
-    folder, device, indices = Path(folder), torch.device(device), np.asarray(indices)
-    layers = list(dict.fromkeys(layers))
+    folder = Path(folder)
     if len(indices) == 0:
         raise StudyError("there are no images to record: the chosen split is empty.")
     (folder / RECORD).unlink(missing_ok=True)  # from here on the folder is unfinished
 
-    described: dict[str, dict] = {}
-    chosen: dict[str, tuple[str, np.ndarray]] = {}  # what is recorded of each layer, and at which positions
-    try:
-        with (
-            ExitStack() as files,  # closes all files, then gives them their names
-            evaluation(network.to(device)),
-            recorded(network, layers) as outputs,
-        ):
-            network(standardised(data.images(indices[:1]), data, device))  # one image tells the sizes
-            handles = {}
-            for layer in layers:
-                output = require_output(network, layer, outputs.get(layer))
-                map_shape = spatial_shape(output)
-                choice = positions if map_shape else "dense"
-                at = choose_positions(choice, map_shape, indices, positions_per_image, position_seed)
-                rows_per_image, units = as_rows(output, choice, at[:1]).shape
-                samples = len(indices) * rows_per_image
-                described[layer] = {
-                    "units": units,
-                    "samples": samples,
-                    "map": list(map_shape),
-                    "samples_digest": samples_digest((data.name, data.key), indices, map_shape, at),
-                }
-                chosen[layer] = choice, at
-                partial = files.enter_context(written_whole(folder / f"{layer}.npy"))
-                handles[layer] = files.enter_context(open(partial, "wb"))
-                header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (samples, units)}
-                np.lib.format.write_array_header_1_0(handles[layer], header)
+    def choose(map_shape: tuple[int, ...]) -> tuple[str, np.ndarray]:
+        choice = positions if map_shape else "dense"
+        return choice, choose_positions(choice, map_shape, indices, positions_per_image, position_seed)
 
-            for start in range(0, len(indices), batch_size):
-                batch = slice(start, start + batch_size)
-                outputs.clear()
-                network(standardised(data.images(indices[batch]), data, device))
-                for layer, (choice, at) in chosen.items():
-                    values = as_rows(outputs.pop(layer), choice, at if len(at) == 1 else at[batch])
-                    handles[layer].write(checked(values, layer, dtype))
+    try:
+        with ExitStack() as files:  # closes all files, then gives them their names
+            made = Recording(folder, data, indices, choose, dtype, remedy, files)
+            yield made
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
@@ -109,21 +201,51 @@ def dump(
             "fewer positions or float16."
         ) from error
 
-    positions_of = {f"positions/{layer}": at.astype(np.int32) for layer, (_, at) in chosen.items()}
+    positions_of = {f"positions/{layer}": at.astype(np.int32) for layer, (_, at) in made.chosen.items()}
     save_arrays(folder / SAMPLES, key, images=indices.astype(np.int64), **positions_of)
     record = {
         "key": key,
-        "weights": weights_digest,
-        "data": data.name,
-        "preprocessing": {"mean": np.asarray(data.mean).tolist(), "std": np.asarray(data.std).tolist()},
+        "data": data[0],
+        **described,
         "images": len(indices),
+        "images_digest": samples_digest(data, indices, (), np.empty((1, 0), dtype=np.int64)),
         "positions": positions,
         "positions_per_image": positions_per_image,
         "position_seed": position_seed,
         "dtype": dtype,
-        "layers": described,
+        "layers": made.described,
     }
     save_json(folder / RECORD, record)
+
+
+def require_names(layers: Iterable[str]) -> None:
+    """Raise StudyError unless a file can be called like every layer."""
+    for layer in layers:
+        if not LAYER_NAME.fullmatch(layer):
+            raise StudyError(
+                f"no layer can be called {layer!r}, because a file is named after it: use letters, digits, underscores "
+                "and dots, and begin with none of the dots."
+            )
+
+
+def require_standardisation(
+    data, standardisation: tuple[Sequence[float], Sequence[float]] | None
+) -> tuple[list[float], list[float]]:
+    """Mean and deviation per channel that images are standardised by: those given, or those of `data`.
+
+    Raises:
+        StudyError: there is not one of each for every channel, or one is not finite, or a deviation not above 0.
+    """
+    if standardisation is None:
+        return np.asarray(data.mean).tolist(), np.asarray(data.std).tolist()
+    mean, deviation = (np.asarray(part, dtype=np.float64) for part in standardisation)
+    channels, values = data.shape[0], np.concatenate([mean.ravel(), deviation.ravel()])
+    if not mean.shape == deviation.shape == (channels,) or not np.isfinite(values).all() or not (deviation > 0).all():
+        raise StudyError(
+            f"images of {data.name} cannot be standardised by the mean {mean.tolist()} and the deviation "
+            f"{deviation.tolist()}: give {channels} finite numbers each, one per channel, the deviations above 0."
+        )
+    return mean.tolist(), deviation.tolist()
 
 
 @contextmanager
@@ -224,8 +346,8 @@ def as_rows(output: Tensor, choice: str, positions: np.ndarray) -> Tensor:
     return output.transpose(1, 2).reshape(-1, units)
 
 
-def checked(values: Tensor, layer: str, dtype: str) -> np.ndarray:
-    """Values (samples, units) in the precision of the file.
+def checked(values: Tensor, layer: str, dtype: str, remedy: str) -> np.ndarray:
+    """Values (samples, units) in the precision of the file; `remedy` says what to do if they are not finite.
 
     Raises:
         StudyError: one is NaN or infinite, or beyond the range of float16.
@@ -233,10 +355,7 @@ def checked(values: Tensor, layer: str, dtype: str) -> np.ndarray:
     wrong = ~torch.isfinite(values).all(dim=0)
     if wrong.any():
         unit = int(wrong.nonzero()[0])
-        raise StudyError(
-            f"unit {unit} of layer {layer!r} gives NaN or infinite values: train this network again, "
-            "with a lower learning_rate."
-        )
+        raise StudyError(f"unit {unit} of layer {layer!r} gives NaN or infinite values: {remedy}.")
     if dtype == "float16":
         values = values.half()
         if not torch.isfinite(values).all():

@@ -6,6 +6,7 @@ The architectures themselves (layers, sizes, sources) are described in `architec
 
 import json
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from convergent import architectures
 from convergent.architectures import MLP, VGG11, CaffeNet, ResNet18, Shape, ViTB16, first_line
-from convergent.errors import StudyError
+from convergent.errors import StudyError, abbreviated, did_you_mean
 from convergent.files import require_key, unreadable, written_whole
 
 
@@ -35,6 +36,8 @@ def build(name: str, options: dict, input_shape: Shape, classes: int, seed: int)
         torch.default_generator.manual_seed(seed)
         if architectures.is_users(name):
             return users_network(name, options, input_shape, classes)
+        if architectures.is_torchvision(name):
+            return torchvision_network(name, options, input_shape, classes)
         chosen = architectures.settings(name, options)
         return BUILDERS[type(chosen)](chosen, tuple(input_shape), classes)
 
@@ -203,10 +206,61 @@ def users_network(name: str, options: dict, input_shape: Shape, classes: int) ->
     return network
 
 
+def torchvision_network(name: str, options: dict, input_shape: Shape, classes: int) -> nn.Module:
+    """The classifier of torchvision called `torchvision:NAME`, its layers named as there.
+
+    `options` are the keyword arguments of torchvision's own function. The auxiliary classifiers of googlenet and
+    inception_v3, which answer only in training, are left out unless `aux_logits` is given. For grey images the first
+    convolution is adapted. Blocks of swin transformers give (height, width, channels), hence are recorded with rows of
+    the map as units; only from their module permute onwards are channels what they seem.
+
+    Raises:
+        StudyError: an unknown name or option, or images that are neither grey nor of three channels.
+    """
+    models, model = zoo(), classifier_named(name)
+    if model in ("googlenet", "inception_v3"):
+        # Their initial weights are drawn as always; not to say so is deprecated.
+        options = {"aux_logits": False, "init_weights": True} | options
+    try:
+        network = models.get_model(model, weights=None, num_classes=classes, **options)
+    except Exception as error:  # whatever torchvision makes of such options
+        raise StudyError(
+            f"architecture {name} cannot be built with the options {options} ({type(error).__name__}: "
+            f"{first_line(error)}): they must be arguments of torchvision.models.{model}, other than weights and "
+            "num_classes."
+        ) from error
+    path = next((path for path, module in network.named_modules() if isinstance(module, nn.Conv2d)), None)
+    if path is None:
+        raise StudyError(
+            f"architecture {name} has no convolution that could be made to fit the images: choose another."
+        )
+    network.set_submodule(path, for_channels(network.get_submodule(path), input_shape, name))
+    return network
+
+
+def classifier_named(name: str) -> str:
+    """The name in torchvision of a classifier that is given with or without `torchvision:` before it.
+
+    Raises:
+        StudyError: torchvision has none of this name.
+    """
+    models = zoo()
+    model, known = name.removeprefix(architectures.TORCHVISION), models.list_models(module=models)
+    if model not in known:
+        raise StudyError(
+            f"torchvision has no classifier {model!r}{did_you_mean(model, known)}: name one of {abbreviated(known)}, "
+            "as torchvision.models.list_models(module=torchvision.models) lists them."
+        )
+    return model
+
+
 def module_shapes(name: str, options: dict, input_shape: Shape, classes: int) -> dict[str, Shape | None]:
     """Every module path of a network, with the shape of its output for one image.
 
-    None stands for a module that is not called, is called several times in a pass, or gives no tensor.
+    The paths stand in the order in which a forward pass first calls the modules: a block before what is inside it,
+    or, if it is not called itself, before the first thing inside it that is. What is never called follows the module
+    that the network lists before it. None stands for a module that is not called, is called several times in a pass,
+    or gives no tensor whose first axis is the one image.
 
     Raises:
         StudyError: the network cannot take such images, or does not give one score per class.
@@ -223,11 +277,18 @@ def _module_shapes(name: str, options: dict, input_shape: Shape, classes: int) -
     network = build(name, options, input_shape, classes, seed=0).eval()
     shapes: dict[str, Shape | None] = {path: None for path, _ in network.named_modules() if path}
     called: set[str] = set()
+    begun: dict[str, int] = {}  # in which order modules are first called
+
+    def begin(path: str):
+        def hook(module: nn.Module, inputs: tuple) -> None:
+            begun.setdefault(path, len(begun))
+
+        return hook
 
     def note(path: str):
         def hook(module: nn.Module, inputs: tuple, output: object) -> None:
             output = output[0] if isinstance(output, tuple | list) and output else output
-            once = path not in called and isinstance(output, Tensor)
+            once = path not in called and isinstance(output, Tensor) and output.ndim > 0 and len(output) == 1
             shapes[path] = tuple(output.shape[1:]) if once else None
             called.add(path)
 
@@ -235,6 +296,7 @@ def _module_shapes(name: str, options: dict, input_shape: Shape, classes: int) -
 
     for path, module in network.named_modules():
         if path:
+            module.register_forward_pre_hook(begin(path))
             module.register_forward_hook(note(path))
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -247,21 +309,41 @@ def _module_shapes(name: str, options: dict, input_shape: Shape, classes: int) -
     if not isinstance(scores, Tensor) or scores.shape != (1, classes):
         found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise StudyError(f"architecture {name} gives {found} for one image: it must give scores (1, {classes}).")
-    return shapes
+    return {path: shapes[path] for path in in_order_of_calls(list(shapes), begun)}
 
 
-def standardised(images: np.ndarray | Tensor, data, device: torch.device | str = "cpu") -> Tensor:
+def in_order_of_calls(paths: list[str], begun: dict[str, int]) -> list[str]:
+    """The module paths of a network in the order described in `module_shapes`; `begun` numbers those called."""
+    first: dict[str, int] = {}
+    for path, number in begun.items():
+        parts = path.split(".")
+        for length in range(1, len(parts) + 1):
+            first.setdefault(".".join(parts[:length]), number)  # the numbers ascend
+    before = -1
+    for path in paths:
+        before = first.setdefault(path, before)
+    return sorted(paths, key=first.__getitem__)  # equal ones stay as they are: a block before its inside
+
+
+def standardised(
+    images: np.ndarray | Tensor,
+    data,
+    device: torch.device | str = "cpu",
+    standardisation: tuple[Sequence[float], Sequence[float]] | None = None,
+) -> Tensor:
     """Images as a network sees them: float32, the train part's mean subtracted and divided by its deviation.
 
     `images` (n, channels, height, width) are uint8, 0..255, or floating point on the scale of `data.mean` and
     `data.std` (per channel, 0..1). A channel that is constant in the train part is only centred.
+    `standardisation`, a mean and a deviation for each channel on the same scale, takes the place of the data's own: a
+    network trained elsewhere expects those of its training.
     """
     images = torch.as_tensor(images).to(device, non_blocking=True)
     if images.dtype == torch.uint8:
         images = images.to(torch.float32).div_(255)
     mean, deviation = (
         torch.as_tensor(np.asarray(values), dtype=torch.float32, device=device).reshape(-1, 1, 1)
-        for values in (data.mean, data.std)
+        for values in (standardisation or (data.mean, data.std))
     )
     return (images.to(torch.float32) - mean) / torch.where(deviation > 0, deviation, 1.0)
 
@@ -293,18 +375,13 @@ def load_weights(path: str | Path, network: nn.Module, key: str | None = None) -
     path = Path(path)
     if not path.is_file():
         raise unreadable(path, FileNotFoundError())
-    with open(path, "rb") as handle:
-        start = handle.read(4)
-    if start == b"PK\x03\x04" or start[:1] == b"\x80":
+    if is_pickle(path):
         raise StudyError(
             f"{path} is a pickle, which can run code when it is loaded: convert it to safetensors, with "
             "torch.load(..., weights_only=True) and safetensors.torch.save_file."
         )
     try:
-        with safetensors.safe_open(path, framework="pt") as archive:
-            metadata = dict(archive.metadata() or {})
-            names = list(archive.keys())
-            weights = {name: archive.get_tensor(name) for name in names}
+        metadata, weights = read_safetensors(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise unreadable(path, error) from error
     require_key(path, metadata.get("key"), key)
@@ -313,13 +390,44 @@ def load_weights(path: str | Path, network: nn.Module, key: str | None = None) -
     for name in expected.keys() ^ weights.keys():
         lacking = "has no" if name in expected else "has an unexpected"
         raise StudyError(f"{path} {lacking} tensor {name!r}: it belongs to another architecture or other options.")
+    if_other = "it belongs to another architecture or other options"
+    require_values(path, weights, expected, if_other, "train this network again")
+    expected.update(weights)  # it carries versions, which some of torchvision's networks insist on
+    network.load_state_dict(expected)
+    return metadata
+
+
+def is_pickle(path: str | Path) -> bool:
+    """Whether a file is a pickle or an archive of torch.save's; a `.safetensors` file has a { at its ninth byte."""
+    with open(path, "rb") as handle:
+        start = handle.read(9)
+    return start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[8:] != b"{")
+
+
+def read_safetensors(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a `.safetensors` file.
+
+    Raises:
+        OSError, safetensors.SafetensorError: the file is absent or damaged.
+    """
+    with safetensors.safe_open(path, framework="pt") as archive:
+        metadata = dict(archive.metadata() or {})
+        names = list(archive.keys())
+        return metadata, {name: archive.get_tensor(name) for name in names}
+
+
+def require_values(
+    path: str | Path, weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], if_other: str, if_not_finite: str
+) -> None:
+    """Raise StudyError unless every tensor has the shape of the network's and is finite in its precision.
+
+    `if_other` and `if_not_finite` end the sentence: what to do.
+    """
     for name, value in weights.items():
         if value.shape != expected[name].shape:
             raise StudyError(
                 f"{path} has {name!r} of shape {tuple(value.shape)} where the network has "
-                f"{tuple(expected[name].shape)}: it belongs to another architecture or other options."
+                f"{tuple(expected[name].shape)}: {if_other}."
             )
-        if not torch.isfinite(value).all():
-            raise StudyError(f"{path} has NaN or infinite values in {name!r}: train this network again.")
-    network.load_state_dict(weights)
-    return metadata
+        if not torch.isfinite(value.to(expected[name].dtype)).all():
+            raise StudyError(f"{path} has NaN or infinite values in {name!r}: {if_not_finite}.")

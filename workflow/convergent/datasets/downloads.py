@@ -116,7 +116,7 @@ def fetch(title: str, files: list[PublishedFile], folder: Path) -> None:
         reasons = []
         for url in file.urls:
             # Downloaded beside and renamed: a download that is cut short or altered leaves nothing behind.
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch, _impatient():
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch, impatient():
                 try:
                     download_url(url, scratch, file.name, file.md5)
                     (Path(scratch) / file.name).replace(folder / file.name)
@@ -167,7 +167,7 @@ def _listed(files: list[PublishedFile]) -> str:
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
+def impatient() -> Iterator[None]:
     """Let connections that are opened inside the block give up after `TIMEOUT` seconds of silence."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
