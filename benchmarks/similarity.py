@@ -17,14 +17,16 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 
-from convergent.similarity import MEASURES, Representation, second_order
+from convergent.similarity import MEASURES, Representation, canonical, cka, matchings, regression, shapes
+
+MODULES = [module.__name__ for module in (cka, canonical, shapes, matchings, regression)]
 
 
 def centred(x: np.ndarray) -> np.ndarray:
     return x - x.mean(axis=0)
 
 
-def cka(x: np.ndarray, y: np.ndarray) -> float:
+def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
     x, y = centred(x), centred(y)
     return np.linalg.norm(x.T @ y) ** 2 / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y))
 
@@ -132,7 +134,7 @@ def ridge_by_folds(x: np.ndarray, y: np.ndarray) -> float:
 
 # Ours, theirs, and how far the values may be apart: theirs are of float32, and some of other folds or batches.
 PEERS: dict[str, tuple[str, Callable, float]] = {
-    "cka_linear": ("products of units", cka, 1e-5),
+    "cka_linear": ("products of units", linear_cka, 1e-5),
     "cka_linear_debiased": ("products of units", debiased_cka, 1e-5),
     "cka_linear_minibatch": ("kernels of batches", minibatch_cka, 1e-2),
     "cca_mean": ("SVD of the samples", cca_by_svd, 1e-3),
@@ -154,7 +156,7 @@ PEERS: dict[str, tuple[str, Callable, float]] = {
 
 def second_order_measures() -> dict:
     """Name -> measure, of those that this benchmark is about."""
-    return {name: own for name, own in MEASURES.items() if own.function.__module__ == second_order.__name__}
+    return {name: own for name, own in MEASURES.items() if own.function.__module__ in MODULES}
 
 
 def together(x: np.ndarray, y: np.ndarray) -> list[float]:

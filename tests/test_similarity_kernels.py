@@ -7,14 +7,21 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.stats import kendalltau, ortho_group, pearsonr, spearmanr
 
 from convergent.errors import StudyError
-from convergent.similarity import INVARIANCES, MEASURES, Representation, Undefined
-from convergent.similarity import kernels as library
-from convergent.similarity import neighbours as other_library
+from convergent.similarity import (
+    INVARIANCES,
+    MEASURES,
+    Representation,
+    Undefined,
+    distributions,
+    kernels,
+    neighbours,
+    rsa,
+)
 
-NAMES = [name for name, measure in MEASURES.items() if measure.function.__module__ == library.__name__]
-OF_SAMPLES = NAMES + [
-    name for name, measure in MEASURES.items() if measure.function.__module__ == other_library.__name__
-]
+MODULES = [module.__name__ for module in (kernels, rsa)]
+NAMES = [name for name, measure in MEASURES.items() if measure.function.__module__ in MODULES]
+OF_NEIGHBOURS = [name for name, one in MEASURES.items() if one.function.__module__ == neighbours.__name__]
+OF_SAMPLES = NAMES + OF_NEIGHBOURS
 SMALL = 4000  # bytes: tiles of a few samples
 FEW = {"cycle_knn": {"k": 2}}  # with ten neighbours nearly every sample is found again, whatever is done
 
@@ -138,7 +145,7 @@ def test_median_distance_with_and_without_zeros(samples, zeros, generator, monke
     x = generator.normal(size=(samples, 4))
     squared = squareform(pdist(x, "sqeuclidean"))
     expected = np.median(squared) if zeros else np.median(squared[np.triu_indices(samples, 1)])
-    assert library.median_squared_distance(Representation(x), zeros, 2**28) == pytest.approx(expected, rel=1e-12)
+    assert kernels.median_squared_distance(Representation(x), zeros, 2**28) == pytest.approx(expected, rel=1e-12)
 
 
 def test_counted_bins_agree_with_sorting(generator, monkeypatch):
@@ -146,8 +153,8 @@ def test_counted_bins_agree_with_sorting(generator, monkeypatch):
     x[0] *= 1000  # the bulk of the distances in a small part of their range
     names = ("rsa_euclidean_spearman", "rsa_correlation_spearman", "cka_rbf")
     counted = [MEASURES[name](x, y) for name in names]
-    assert isinstance(library.distribution(Representation(x), "cosine", 2**28), library.Binned)
-    monkeypatch.setattr(library, "MOST_SORTED", 2**30)
+    assert isinstance(distributions.distribution(Representation(x), "cosine", 2**28), distributions.Binned)
+    monkeypatch.setattr(distributions, "MOST_SORTED", 2**30)
     np.testing.assert_allclose(counted, [MEASURES[name](x, y) for name in names], atol=3e-8, rtol=0)
     assert counted[1] == pytest.approx(spearmanr(pdist(x, "correlation"), pdist(y, "correlation")).statistic, abs=3e-8)
 
@@ -213,13 +220,14 @@ def test_factors_are_computed_once(generator):
     assert x.unordered_factors["sums/distance"] is known
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OF_SAMPLES)
 def test_largest_samples_takes_the_same_samples_of_both(name, generator):
     x, y = related(generator, samples=200)
     few = MEASURES[name](x, y, largest_samples=50, sampling_seed=3)
     chosen = np.sort(np.random.default_rng(3).choice(200, 50, replace=False))
     assert few == MEASURES[name](x[chosen], y[chosen])
     assert few != MEASURES[name](x, y)
+    assert MEASURES[name](x, y, largest_samples=200) == MEASURES[name](x, y)
 
 
 def test_what_cannot_be_compared_is_undefined_with_a_reason(generator):

@@ -206,16 +206,6 @@ def test_long_lists_cost_one_more_search(generator):
     np.testing.assert_array_equal(short.samples, long.samples[:, :3])
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_largest_samples_takes_the_same_samples_of_both(name, generator):
-    x, y = related(generator, samples=200)
-    few = MEASURES[name](x, y, largest_samples=50, sampling_seed=3)
-    chosen = np.sort(np.random.default_rng(3).choice(200, 50, replace=False))
-    assert few == MEASURES[name](x[chosen], y[chosen])
-    assert few != MEASURES[name](x, y)
-    assert MEASURES[name](x, y, largest_samples=200) == MEASURES[name](x, y)
-
-
 def test_what_cannot_be_compared_is_undefined_with_a_reason(generator):
     x, y = related(generator, samples=12)
     zero = x.copy()

@@ -1,6 +1,12 @@
 """The registry of similarity measures, and what a representation remembers."""
 
 import gc
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +16,7 @@ from convergent.errors import StudyError
 from convergent.similarity import INVARIANCES, MEASURES, Representation, measure, measure_named, registry
 from convergent.similarity.factors import FEWEST_SAMPLES, MomentsOnly
 
+ROOT = Path(__file__).parents[1]
 DECLARED = {
     "equation": "0",
     "source": "nowhere",
@@ -132,10 +139,93 @@ def test_tensors_are_taken(dtype):
     np.testing.assert_array_equal(next(Representation(values).blocks()), np.arange(12.0).reshape(4, 3))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("name", MEASURES)
+def test_tensors_give_what_arrays_give(name, dtype, generator):
+    x = torch.from_numpy(generator.normal(size=(40, 4))).to(dtype)
+    y = (x + torch.from_numpy(generator.normal(size=(40, 4))).to(dtype)).requires_grad_()
+    # Of the types, NumPy has no bfloat16; its values are float32 numbers.
+    arrays = [(v.detach().float() if dtype == torch.bfloat16 else v.detach()).numpy() for v in (x, y)]
+    assert MEASURES[name](x, y) == MEASURES[name](*arrays)
+
+
+WITHOUT = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"snakemake", "torch", "torchvision", "jsonschema", "matplotlib"}:
+            raise ModuleNotFoundError(f"{name} is not installed")
+
+sys.meta_path.insert(0, Refuse())
+import numpy as np
+from convergent.clustering import spectral_clusters
+from convergent.matching import bipartite_match, semi_match
+from convergent.similarity import MEASURES
+from convergent.similarity.calibration import calibrate
+from convergent.sparse_mapping import lasso_path
+from convergent.statistics import correlation, mutual_information
+
+x, y = np.random.default_rng(0).normal(size=(2, 40, 4))
+between = correlation(x, y)
+results = [one(x, y) for one in MEASURES.values()]
+results += [calibrate("cka_linear", x, y, draws=5).score, mutual_information(x, y), between]
+results += [bipartite_match(between), semi_match(between), lasso_path(correlation(x, x), between, [0.1])]
+results += [spectral_clusters(np.abs(correlation(x, x)), 2, 0)]
+assert all(np.isfinite(value).all() for value in results)
+print(len(MEASURES))
+"""
+
+
+def test_the_library_needs_neither_snakemake_nor_torch():
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], env={"PYTHONPATH": str(ROOT / "workflow")}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == len(MEASURES)
+
+
+def test_an_installed_library_does_not_ask_for_snakemake():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {re.match(r"[\w.-]+", line)[0].lower() for line in project["dependencies"]}
+    assert {"numpy", "scipy"} <= names
+    assert not {name for name in names if "snakemake" in name}
+
+
 def test_memory_mapped_activations_stay_so(tmp_path, generator):
     np.save(tmp_path / "a.npy", generator.normal(size=(10, 3)))
     mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
     assert np.shares_memory(Representation(mapped).activations, mapped)
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_reading_a_file_gives_what_is_in_it_however_often(tmp_path, generator, mode):
+    values = generator.normal(size=(5000, 3))
+    np.save(tmp_path / "a.npy", values)
+    mapped = np.load(tmp_path / "a.npy", mmap_mode=mode)
+    if mode != "r":
+        mapped[7], values[7] = 9, 9  # of a copy on write, only this process has the change
+    x = Representation(mapped[:, :2])
+    for _ in range(2):
+        np.testing.assert_array_equal(np.concatenate(list(x.blocks())), values[:, :2])
+    x.hold()
+    assert type(x.activations) is np.ndarray
+    np.testing.assert_array_equal(x.activations, values[:, :2])
+
+
+def test_what_was_read_of_a_file_does_not_stay_in_memory(tmp_path):
+    status = Path("/proc/self/status")
+    if not status.exists():
+        pytest.skip("this system does not tell how much of its files a process holds")
+
+    def held():
+        return int(re.search(r"RssFile:\s+(\d+)", status.read_text())[1]) / 1024
+
+    np.save(tmp_path / "a.npy", np.zeros((100_000, 100)))
+    x = Representation(np.load(tmp_path / "a.npy", mmap_mode="r"))
+    before = held()
+    for _ in x.blocks():
+        assert held() - before < 20  # of 76 MiB
 
 
 def test_factors_are_computed_once(generator):
@@ -179,3 +269,11 @@ def test_moments_alone_cannot_be_read():
     for reading in (lambda: next(known.blocks()), lambda: known.permuted(np.arange(10))):
         with pytest.raises(StudyError, match="only moments of net4"):
             reading()
+
+
+def test_the_page_of_measures_is_that_of_the_registry():
+    path = ROOT / "docs" / "refresh.py"
+    specification = importlib.util.spec_from_file_location("refresh", path)
+    refresh = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(refresh)
+    assert (path.parent / "measures.md").read_text() == refresh.measures_page()

@@ -9,35 +9,37 @@ from scipy.stats import ortho_group
 from sklearn.linear_model import LinearRegression, Ridge
 
 from convergent.errors import StudyError
-from convergent.similarity import INVARIANCES, MEASURES, Representation, Undefined, second_order
-from convergent.similarity.factors import MomentsOnly
-from convergent.similarity.second_order import (
-    affine_r2,
-    cca_mean,
-    cca_mean_squared,
-    cka_linear,
-    cka_linear_debiased,
-    cka_linear_minibatch,
+from convergent.similarity import (
+    INVARIANCES,
+    MEASURES,
+    Representation,
+    Undefined,
+    canonical,
+    cka,
     dimension_universality,
-    gulp,
+    matchings,
+    moments,
     of_statistics,
+    regression,
+    shapes,
+    split_samples,
+)
+from convergent.similarity.canonical import cca_mean, cca_mean_squared, pwcca, svcca
+from convergent.similarity.cka import cka_linear, cka_linear_debiased, cka_linear_minibatch
+from convergent.similarity.factors import MomentsOnly
+from convergent.similarity.matchings import (
     optimal_transport,
     permutation_correlation,
-    procrustes,
-    procrustes_angle,
-    pwcca,
-    ridge_r2,
     semi_matching,
-    shape,
     soft_matching,
-    split_samples,
     subspace_match,
-    svcca,
-    universal_dimensions_r,
 )
+from convergent.similarity.regression import affine_r2, ridge_r2, universal_dimensions_r
+from convergent.similarity.shapes import gulp, procrustes, procrustes_angle, shape
 from convergent.statistics import tile_statistics
 
-OURS = {name: own for name, own in MEASURES.items() if own.function.__module__ == second_order.__name__}
+MODULES = [module.__name__ for module in (cka, canonical, shapes, matchings, regression)]
+OURS = {name: own for name, own in MEASURES.items() if own.function.__module__ in MODULES}
 OF_MOMENTS = [name for name, own in OURS.items() if own.needs == "moments"]
 OPTIONS = {"svcca": {"variance": 0.9}, "cka_linear_minibatch": {"batch": 25}}
 # Ridge regression shrinks a little even where there is no noise.
@@ -78,11 +80,11 @@ def transformed(generator, values, invariance):
 
 
 def test_all_are_here():
-    assert list(OURS) == [
+    assert set(OURS) == {
         "cka_linear", "cka_linear_debiased", "cka_linear_minibatch", "cca_mean", "cca_mean_squared", "svcca", "pwcca",
         "procrustes", "procrustes_angle", "shape", "gulp", "permutation_correlation", "soft_matching", "semi_matching",
         "subspace_match", "ridge_r2", "affine_r2", "universal_dimensions_r",
-    ]  # fmt: skip
+    }  # fmt: skip
 
 
 # Declared properties --------------------------------------------------------------------------------------------------
@@ -411,7 +413,7 @@ def test_affine_r2_is_that_of_maps_refitted_from_samples(generator, folds):
 def least_gcv(x, y):
     """The penalty with the least generalised cross-validation error, from hat matrices."""
     x, y, best = centred(x), centred(y), []
-    for factor in second_order.PENALTIES:
+    for factor in regression.PENALTIES:
         penalty = factor * x.var(axis=0).sum() / np.linalg.matrix_rank(x)
         hat = x @ np.linalg.solve(x.T @ x + len(x) * penalty * np.eye(x.shape[1]), x.T) + 1 / len(x)
         best.append((np.sum((y - hat @ y) ** 2) / (1 - np.trace(hat) / len(x)) ** 2, penalty))
@@ -473,6 +475,64 @@ def test_everything_is_read_once(generator, monkeypatch):
     assert sorted(counts) == ["x", "x", "y", "y"]  # the first samples, and the only block
 
 
+class Counted(np.memmap):
+    """Activations in a file, and how many of their samples have been read."""
+
+    read = 0
+
+    def __getitem__(self, rows):
+        values = super().__getitem__(rows)
+        Counted.read += len(values)
+        return values
+
+
+def in_files(folder, networks):
+    for number, values in enumerate(networks):
+        np.save(folder / f"{number}.npy", values)
+    paths = [folder / f"{number}.npy" for number in range(len(networks))]
+    return [Representation(np.load(path, mmap_mode="r").view(Counted), path.stem) for path in paths]
+
+
+@pytest.mark.parametrize("samples", [60, 1000], ids=["activations are kept", "products are kept"])
+def test_related_networks_are_read_once(generator, tmp_path, samples):
+    shared = generator.normal(size=(samples, 4))
+    networks = [shared + generator.normal(size=(samples, 4)) for _ in range(4)]
+    representations = in_files(tmp_path, networks)
+    Counted.read = 0
+    moments.relate(representations)
+    kept = isinstance(representations[0].activations, np.memmap)
+    assert kept == (samples == 1000)
+    for first, second in [(0, 1), (2, 0), (0, 3), (1, 2), (1, 0), (3, 1), (2, 3)]:
+        for name in ("cka_linear", "cca_mean", "soft_matching", "ridge_r2", "universal_dimensions_r"):
+            expected = OURS[name](networks[first], networks[second])
+            value = OURS[name](representations[first], representations[second])
+            assert value == pytest.approx(expected, abs=1e-9), name
+    assert Counted.read == 4 * (samples + (256 if kept else 0))  # and the samples that tell the level
+
+
+def test_without_relating_a_network_is_read_for_each_partner(generator, tmp_path):
+    x, *others = in_files(tmp_path, generator.normal(size=(4, 300, 4)))
+    Counted.read = 0
+    for other in others:
+        for name in OF_MOMENTS:
+            OURS[name](x, other), OURS[name](other, x)
+    assert Counted.read == 3 * 300 + 3 * 300 + (3 + 3) * 256
+
+
+def test_what_is_kept_of_a_pair_goes_with_the_partner(generator):
+    x, y, z = (Representation(values) for values in generator.normal(size=(3, 500, 4)))
+    moments.relate([x, y, z])
+    assert x.knows("covariance", y) and x.knows("covariance", z)
+    del y
+    assert len(x._kept) == 1
+
+
+def test_networks_of_different_samples_are_not_related(generator):
+    x, y = (Representation(generator.normal(size=(count, 4))) for count in (50, 51))
+    with pytest.raises(StudyError, match="samples differ"):
+        moments.relate([x, y])
+
+
 def test_permuted_samples_reuse_what_they_can(generator):
     x, y = related(generator)
     order = generator.permutation(120)
@@ -530,8 +590,9 @@ def test_arrays_of_any_kind_give_the_same(generator, tmp_path):
 def test_blocks_and_kept_folds_change_nothing(generator, monkeypatch):
     x, y = related(generator)
     before = {name: own(x, y) for name, own in OURS.items()}
-    monkeypatch.setattr(second_order, "FOLD_BYTES", 0)
-    monkeypatch.setattr(second_order, "ROWS_PER_BLOCK", 17)
+    monkeypatch.setattr(moments, "FOLD_BYTES", 0)
+    for module in (moments, cka):
+        monkeypatch.setattr(module, "ROWS_PER_BLOCK", 17)
     for name, own in OURS.items():
         assert own(x, y) == pytest.approx(before[name], abs=1e-10), name
 

@@ -315,6 +315,11 @@ def spectral_clusters(affinity: np.ndarray, n_clusters: int, seed: int, restarts
         StudyError: the affinity is not finite, not symmetric or negative; fewer than 1 or more clusters than vertices.
 
     Source: Ng, Jordan & Weiss 2002; for units of two networks: Li et al. 2016, supplement S.3.
+
+    Examples:
+        >>> affinity = np.array([[0, 9, 1, 0], [9, 0, 0, 0], [1, 0, 0, 9], [0, 0, 9, 0]])
+        >>> spectral_clusters(affinity, n_clusters=2, seed=0)
+        array([0, 0, 1, 1])
     """
     return clusters_of_embedding(spectral_embedding(affinity, n_clusters), n_clusters, seed, restarts)
 

@@ -23,6 +23,12 @@ def bipartite_match(similarity: np.ndarray) -> np.ndarray:
         StudyError: the matrix is not two-dimensional or not finite.
 
     Source: Li et al. 2016, section 3.1; the solver is SciPy's.
+
+    Examples:
+        >>> bipartite_match(np.array([[0.9, 0.8], [0.7, 0.1]]))  # 0.8 + 0.7 is more than 0.9 + 0.1
+        array([1, 0])
+        >>> bipartite_match(np.array([[0.9], [0.7]]))
+        array([ 0, -1])
     """
     rows, columns = linear_sum_assignment(checked(similarity), maximize=True)
     partners = np.full(similarity.shape[0], -1)
@@ -37,6 +43,10 @@ def semi_match(similarity: np.ndarray) -> np.ndarray:
         StudyError: the matrix is not two-dimensional or not finite.
 
     Source: Li et al. 2016, section 3.1.
+
+    Examples:
+        >>> semi_match(np.array([[0.9, 0.8], [0.7, 0.1]]))
+        array([0, 0])
     """
     return checked(similarity).argmax(axis=1)
 

@@ -54,6 +54,15 @@ def lasso_path(
 
     Source: Li et al. 2016, section 4; coordinate descent: Friedman et al. 2010; steps on the support with fixed
     signs: Lee et al. 2007.
+
+    Examples:
+        With uncorrelated predictors, every weight is the correlation less the penalty, or 0:
+
+        >>> between = np.array([[0.8], [0.3], [-0.5]])  # of three units of x with one of y
+        >>> lasso_path(np.eye(3), between, penalties=[0.0, 0.4]).round(6) + 0.0
+        array([[[ 0.8,  0.3, -0.5]],
+        <BLANKLINE>
+               [[ 0.4,  0. , -0.1]]])
     """
     within, between = checked_correlations(correlation_xx, correlation_xy)
     penalties = checked_penalties(penalties)

@@ -148,6 +148,13 @@ def correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         StudyError: the numbers of samples differ, there are fewer than two, or a value is not finite.
 
     Source: Li et al. 2016, section 2.
+
+    Examples:
+        >>> x = np.array([[0.0, 1], [1, 1], [2, 1]])  # its second unit is dead
+        >>> y = np.array([[0.0, 3], [2, 2], [4, 1]])
+        >>> correlation(x, y).round(6)
+        array([[ 1., -1.],
+               [ 0.,  0.]])
     """
     pair = ("x", "x" if y is x else "y")
     return pair_moments({"x": x, "y": y}, [pair])[pair].correlation()

@@ -17,8 +17,8 @@ import numpy as np
 
 from convergent.errors import StudyError
 from convergent.similarity.factors import Activations, Representation, representation, require_same_samples
-from convergent.similarity.kernels import some_samples
 from convergent.similarity.registry import Measure, Undefined, measure_named
+from convergent.similarity.sample_pairs import some_samples
 from convergent.statistics import reordered
 
 DRAWS = 200
@@ -77,6 +77,16 @@ def calibrate(
         Undefined: the measure has no value, or its mean null is its largest value.
 
     Source: Gröger, Wen and Brbić 2026, see the head of this module.
+
+    Examples:
+        Activations that have nothing in common look alike to CKA when there are few samples, but not beside its null:
+
+        >>> x, y = np.random.default_rng(0).normal(size=(2, 30, 100))
+        >>> found = calibrate("cka_linear", x, y, draws=99)
+        >>> round(found.score, 1), found.p_value > 0.1, abs(found.calibrated) < 0.1
+        (0.8, True, True)
+        >>> calibrate("cka_linear", x, x + y, draws=99).p_value
+        0.01
     """
     found = calibrate_maximum(measure, {"x": x}, {"y": y}, draws, seed, images, largest_samples, **options)
     return Calibrated(*found[:-1])
@@ -107,6 +117,12 @@ def calibrate_maximum(
         Undefined: see `calibrate`; a pair without a value is not passed over.
 
     Source: Gröger, Wen and Brbić 2026.
+
+    Examples:
+        >>> early, late, noise = np.random.default_rng(0).normal(size=(3, 100, 5))
+        >>> found = calibrate_maximum("mutual_knn", {"conv1": early, "conv2": late}, {"conv": late + noise}, draws=99)
+        >>> found.layers, found.p_value
+        (('conv2', 'conv'), 0.01)
     """
     measure = measure if isinstance(measure, Measure) else measure_named(measure)
     if not np.isfinite(measure.highest):

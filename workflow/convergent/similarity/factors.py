@@ -4,6 +4,7 @@ A measure asks its two `Representation`s for what it needs: a covariance, a whit
 to ask computes it, and it stays for the next measure and the next pair.
 """
 
+import mmap
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary, ref
@@ -34,6 +35,17 @@ class Representation:
 
     Raises:
         StudyError: they are not a two-dimensional array of real numbers.
+
+    Examples:
+        One for each network, whatever the number of measures and of partners:
+
+        >>> from convergent.similarity import MEASURES
+        >>> generator = np.random.default_rng(0)
+        >>> networks = [Representation(generator.normal(size=(50, 4)), name) for name in ("first", "second")]
+        >>> networks[0]
+        Representation('first', 50 samples, 4 units)
+        >>> all(0 < MEASURES[name](*networks) < 1 for name in ("cka_linear", "cca_mean", "procrustes"))
+        True
     """
 
     def __init__(self, activations: "np.ndarray | torch.Tensor", name: str = "x", lasting: bool = True) -> None:
@@ -46,6 +58,7 @@ class Representation:
         self.unordered_factors: dict[str, object] = {}  # those that the order of the samples does not change
         self._partner: ref[Representation] | None = None
         self._pair: dict[str, object] = {}  # what belongs to this network and its last partner
+        self._kept: WeakKeyDictionary[Representation, dict[str, object]] = WeakKeyDictionary()  # and to others
 
     def __repr__(self) -> str:
         return f"Representation({self.name!r}, {self.samples} samples, {self.units} units)"
@@ -62,6 +75,7 @@ class Representation:
     def read(self, rows: slice | np.ndarray, precision: type = np.float64) -> np.ndarray:
         """Some samples (rows, units) as a copy in double or another precision; raises as `blocks` does."""
         values = np.array(self.activations[rows if self.order is None else self.order[rows]], dtype=precision)
+        forget_pages(self.activations)
         # The sum is finite unless a value is not; a mask of every value would cost as much as the products.
         with np.errstate(over="ignore"):
             total = values.sum()
@@ -72,6 +86,12 @@ class Representation:
                     f"unit {bad[0]} of {self.name} has NaN or infinite activations: check where they come from."
                 )
         return values
+
+    def hold(self) -> None:
+        """Read activations that are in a file into memory, where they stay."""
+        if isinstance(self.activations, np.memmap):
+            mapped, self.activations = self.activations, np.array(self.activations[:])
+            forget_pages(mapped)
 
     def factor(self, name: str, compute: Callable[[], T], *, unordered: bool = False) -> T:
         """What `compute` returns, computed once and then remembered under its name.
@@ -88,16 +108,24 @@ class Representation:
 
     def with_partner(self, other: "Representation", name: str, compute: Callable[[], T]) -> T:
         """The same for what belongs to a pair; forgotten when another partner comes, so that memory is bounded."""
+        if name in self._kept.get(other, ()):
+            return self._kept[other][name]
         if self._partner is None or self._partner() is not other:
             self._partner, self._pair = ref(other), {}
         if name not in self._pair:
             self._pair[name] = compute()
         return self._pair[name]
 
+    def keep_with_partner(self, other: "Representation", name: str, value: object) -> None:
+        """Remember what belongs to a pair as long as both live, whatever partners come: the caller bounds memory."""
+        self._kept.setdefault(other, {})[name] = value
+
     def knows(self, name: str, other: "Representation | None" = None) -> bool:
         """Whether that factor, or what belongs to this pair, has been computed."""
         if other is None:
             return name in self._factors or name in self.unordered_factors
+        if name in self._kept.get(other, ()):
+            return True
         return self._partner is not None and self._partner() is other and name in self._pair
 
     def permuted(self, order: np.ndarray) -> "Representation":
@@ -132,18 +160,11 @@ class MomentsOnly(Representation):
         self.activations = None
         self.samples = int(samples)
         self.unordered_factors |= {"covariance": covariance, "variance": np.diag(covariance).copy()}
-        self._covariances: WeakKeyDictionary[Representation, np.ndarray] = WeakKeyDictionary()
 
     def relate(self, other: "MomentsOnly", covariance: np.ndarray) -> None:
         """Tell both networks their covariances (units, units of the other)."""
-        self._covariances[other], other._covariances[self] = covariance, covariance.T
-
-    def knows(self, name: str, other: Representation | None = None) -> bool:
-        return (name == "covariance" and other in self._covariances) or super().knows(name, other)
-
-    def with_partner(self, other: Representation, name: str, compute: Callable[[], T]) -> T:
-        known = self._covariances.get(other) if name == "covariance" else None
-        return super().with_partner(other, name, compute) if known is None else known
+        self.keep_with_partner(other, "covariance", covariance)
+        other.keep_with_partner(self, "covariance", covariance.T)
 
     def read(self, rows: slice | np.ndarray, precision: type = np.float64) -> np.ndarray:
         raise StudyError(f"only moments of {self.name} are known: what was asked for needs its activations.")
@@ -163,7 +184,7 @@ def array(activations: "np.ndarray | torch.Tensor", name: str) -> np.ndarray:
         if "bfloat16" in str(activations.dtype):  # NumPy has no such type
             activations = activations.float()
         activations = activations.numpy()
-    values = np.asarray(activations)
+    values = activations if isinstance(activations, np.memmap) else np.asarray(activations)
     if values.ndim != 2 or 0 in values.shape:
         raise StudyError(
             f"activations have shape (samples, units), but those of {name} have {values.shape}: "
@@ -172,6 +193,17 @@ def array(activations: "np.ndarray | torch.Tensor", name: str) -> np.ndarray:
     if values.dtype.kind not in "fiub":
         raise StudyError(f"activations are real numbers, but those of {name} are of type {values.dtype}.")
     return values
+
+
+def forget_pages(activations: np.ndarray) -> None:
+    """Give back the memory of what has been read of a memory-mapped file; the system's cache still has it.
+
+    Otherwise the whole file would count as memory of this process by the end of one pass.
+    """
+    pages = getattr(activations, "_mmap", None)
+    # Elsewhere the advice has another meaning or is missing; of a copy-on-write file it would undo changes.
+    if pages is not None and activations.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def representation(x: Activations, name: str) -> Representation:

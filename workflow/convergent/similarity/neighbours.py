@@ -12,8 +12,8 @@ import numpy as np
 from convergent.errors import StudyError
 from convergent.samples import ROWS_PER_BLOCK, blocks
 from convergent.similarity.factors import Representation
-from convergent.similarity.kernels import (
-    DISTANCES,
+from convergent.similarity.registry import ROTATIONS, Undefined, measure
+from convergent.similarity.sample_pairs import (
     MEMORY_BYTES,
     TIE,
     Limits,
@@ -26,7 +26,6 @@ from convergent.similarity.kernels import (
     stored_rows,
     upper_tiles,
 )
-from convergent.similarity.registry import Undefined, measure
 
 FEWEST_KEPT = 10  # a longer list costs no more and serves every shorter one
 MOST_CANDIDATES = 2**19
@@ -56,9 +55,9 @@ def neighbours(x: Representation, comparison: str, k: int, memory_bytes: int = M
 
     Args:
         x: the network.
-        comparison: "cosine" or "euclidean", see `kernels.stored_rows`.
+        comparison: "cosine" or "euclidean", see `sample_pairs.stored_rows`.
         k: how many.
-        memory_bytes: see `kernels.Limits`.
+        memory_bytes: see `sample_pairs.Limits`.
 
     Raises:
         StudyError: k is not a positive whole number.
@@ -76,9 +75,14 @@ def neighbours(x: Representation, comparison: str, k: int, memory_bytes: int = M
     stored, order = Neighbours(*(part[:, :k] for part in known[length])), order_of(x)
     if order is None:
         return stored
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    return Neighbours(place[stored.samples[order]], stored.similarity[order])
+
+    def reordered() -> Neighbours:
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        return Neighbours(place[stored.samples[order]], stored.similarity[order])
+
+    # A network in another order is one of many draws, and compared with many layers in each.
+    return x.factor(f"reordered neighbours/{comparison}/{k}", reordered)
 
 
 def search(x: Representation, comparison: str, k: int, memory_bytes: int) -> Neighbours:
@@ -213,6 +217,12 @@ def shared_neighbours(x: np.ndarray, y: np.ndarray) -> Shared:
     return Shared(*map(np.concatenate, zip(*parts, strict=True)))
 
 
+def shared_count(x: np.ndarray, y: np.ndarray) -> int:
+    """How many neighbours the lists x (samples, k) and y (samples, k) have in common, over all samples."""
+    slices = blocks(len(x), max(1, 2**22 // x.shape[1] ** 2))
+    return sum(np.count_nonzero(x[rows, :, None] == y[rows, None, :]) for rows in slices)
+
+
 def both(
     x: Representation, y: Representation, k: int, comparison: str = "cosine", **limits: Unpack[Limits]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -241,20 +251,20 @@ def mutual_knn(x: Representation, y: Representation, k: int = 10, **limits: Unpa
     Args:
         x, y: the networks.
         k: number of neighbours.
-        limits: see `kernels.Limits`.
+        limits: see `sample_pairs.Limits`.
 
     Raises:
         Undefined: a sample is zero in every unit, or there are not more than k samples.
     """
     lists_x, lists_y = both(x, y, k, **limits)
-    return len(shared_neighbours(lists_x, lists_y).sample) / lists_x.size
+    return shared_count(lists_x, lists_y) / lists_x.size
 
 
 @measure(
     "mutual_knn_euclidean",
     equation="mean over samples i of |N_x(i) & N_y(i)| / k, N: the k samples at the smallest Euclidean distance",
     source="Huh et al. 2024, with distances in place of cosines",
-    invariances=DISTANCES,
+    invariances=ROTATIONS,
     symmetric=True,
     **NEIGHBOURS,
 )
@@ -267,7 +277,7 @@ def mutual_knn_euclidean(x: Representation, y: Representation, k: int = 10, **li
         Undefined: all samples are the same, or there are not more than k.
     """
     lists_x, lists_y = both(x, y, k, "euclidean", **limits)
-    return len(shared_neighbours(lists_x, lists_y).sample) / lists_x.size
+    return shared_count(lists_x, lists_y) / lists_x.size
 
 
 @measure(
@@ -428,7 +438,7 @@ def cknna(x: Representation, y: Representation, k: int = 10, **limits: Unpack[Li
     Args:
         x, y: the networks.
         k: number of neighbours, at least 2.
-        limits: see `kernels.Limits`.
+        limits: see `sample_pairs.Limits`.
 
     Raises:
         StudyError: k is less than 2.
@@ -505,7 +515,7 @@ def masked_hsic(x: Neighbours, y: Neighbours) -> float:
     "information_imbalance",
     equation="1 - 2 (r - 1) / (n - 2), r: mean over samples of the rank, by distance in y, of the nearest in x",
     source="Glielmo et al. 2022",
-    invariances=DISTANCES,
+    invariances=ROTATIONS,
     symmetric=False,
     lowest=-1.0,
     highest=1.0,
@@ -521,7 +531,7 @@ def information_imbalance(x: Representation, y: Representation, **limits: Unpack
 
     Args:
         x, y: from x to y; the other direction is another number.
-        limits: see `kernels.Limits`.
+        limits: see `sample_pairs.Limits`.
 
     Raises:
         Undefined: all samples of a network are the same.
@@ -538,7 +548,7 @@ def distance_ranks(y: Representation, partners: np.ndarray, memory_bytes: int) -
     Args:
         y: the network.
         partners: (samples,) the other sample of each.
-        memory_bytes: see `kernels.Limits`.
+        memory_bytes: see `sample_pairs.Limits`.
     """
     order = order_of(y)
     if order is None:

@@ -22,6 +22,10 @@ INVARIANCES = (
     "translation",
     "invertible_linear",
 )
+# Those that come together.
+ROTATIONS = ("permutation", "orthogonal", "isotropic_scaling", "translation")  # leave ratios of distances alone
+LINEAR = ("permutation", "orthogonal", "isotropic_scaling", "unit_scaling", "translation", "invertible_linear")
+UNITS = ("permutation", "isotropic_scaling", "unit_scaling", "translation")
 NEEDS = ("moments", "samples")
 
 
@@ -56,6 +60,16 @@ class Measure:
         Raises:
             StudyError: the numbers of samples differ, there are fewer than three, or a value is not finite.
             Undefined: the measure has no value here; the message is the reason.
+
+        Examples:
+            >>> x = np.random.default_rng(0).normal(size=(200, 3))
+            >>> rotated = x @ np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]]) + 5
+            >>> round(MEASURES["procrustes"](x, rotated), 6), round(MEASURES["permutation_correlation"](x, rotated), 1)
+            (1.0, 0.3)
+            >>> MEASURES["svcca"](x, np.ones((200, 3)), variance=0.9)
+            Traceback (most recent call last):
+                ...
+            convergent.similarity.registry.Undefined: no unit of y varies over the samples.
         """
         first = once(x, "x")
         second = first if y is x else once(y, "y")
@@ -116,6 +130,16 @@ def measure_named(name: str) -> Measure:
 
     Raises:
         StudyError: there is none; the message lists all.
+
+    Examples:
+        >>> cka = measure_named("cka_linear")
+        >>> cka.equation
+        '|C|_F^2 / (|S_x|_F |S_y|_F)'
+        >>> sorted(cka.invariances)
+        ['isotropic_scaling', 'orthogonal', 'permutation', 'translation']
+        >>> x = np.array([[0.0, 1], [1, 3], [4, 0], [2, 2]])
+        >>> round(cka(x, 7 * x[:, ::-1]), 6)
+        1.0
     """
     if name not in MEASURES:
         raise StudyError(
