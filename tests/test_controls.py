@@ -59,7 +59,7 @@ def test_draws_differ_and_a_seed_repeats_them(generator):
 def test_populations_are_compared_in_both_directions(generator):
     first = {name: generator.normal(size=(50, units)) for name, units in (("a", 3), ("b", 4))}
     second = {name: generator.normal(size=(50, units)) for name, units in (("a", 3), ("b", 4))}
-    found = across(first, second, [("a", "b")])
+    found = across(first, second, [("a", "b"), ("b", "a")])
     assert list(found) == [("a", "b"), ("b", "a")]
     for (a, b), moments in found.items():
         np.testing.assert_allclose(moments.correlation(), correlation(first[a], second[b]), atol=1e-12)

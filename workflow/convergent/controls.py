@@ -40,20 +40,20 @@ def shuffled_moments(
 
 
 def across(
-    first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], unordered: Iterable[tuple[str, str]]
+    first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], ordered: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], Moments]:
     """Moments of networks of one population with those of another, for pairs of different networks.
 
     Args:
         first, second: network name -> (samples, units), all over the same samples; the two populations.
-        unordered: pairs of names; each is taken in both directions.
+        ordered: names of a network of the first and one of the second population.
 
     Returns:
         (a, b) -> moments of a from the first population with b from the second.
     """
     both = {("first", name): values for name, values in first.items()}
     both |= {("second", name): values for name, values in second.items()}
-    ordered = [direction for a, b in unordered for direction in ((a, b), (b, a))]
+    ordered = list(ordered)
     moments = pair_moments(both, [(("first", a), ("second", b)) for a, b in ordered])
     return dict(zip(ordered, moments.values(), strict=True))
 

@@ -34,6 +34,7 @@ ENTRIES_PER_BLOCK = 4_000_000  # weights of pairs that are held at a time
 
 # Words in the name of a measure that tell what it cannot leave; the first that fits counts.
 LIMITS = {
+    "calibrated|gulp|procrustes|imbalance|matching|cka|cknna|knn|cca|svcca|pwcca": (-np.inf, 1.0),
     "information_semi_match_mean|information_match_mean": (-np.inf, np.inf),
     "few_predictors_share": (0.0, np.inf),  # judged on other images than those that fit, a few can beat all
     "share|overlap|agreement|distance": (0.0, 1.0),

@@ -19,6 +19,22 @@ FRAGMENT_COLUMNS = (*COLUMNS, "draw", "key", "rows")
 # Means over the pairs of one draw of images, or of shuffles; those of one tile say over how many pairs.
 DRAW_COLUMNS = ("population", "layer", "measure", "draw", "mean")
 REDRAWN_COLUMNS = (*DRAW_COLUMNS, "pairs", "key", "rows")
+# Similarities of whole representations, of layer_a of network a and layer_b of network b; NaN for a reason.
+SIMILARITY_COLUMNS = (
+    "study",
+    "population",
+    "layer_a",
+    "layer_b",
+    "measure",
+    "network_a",
+    "network_b",
+    "value",
+    "reason",
+)
+CALIBRATION_COLUMNS = (
+    *("study", "population", "layer_a", "layer_b", "over", "measure", "network_a", "network_b"),
+    *("score", "calibrated", "p_value", "null_mean", "permutations", "reason"),
+)
 SHUFFLED = "shuffled"  # population of the negative control
 RESAMPLED = "resampled"  # population of the trained networks on images drawn with replacement
 
@@ -139,3 +155,18 @@ def draw_means(rows: Iterable[dict]) -> list[dict]:
             total[0] += pairs * value
             total[1] += pairs
     return [dict(zip(DRAW_COLUMNS, (*group, total / pairs), strict=True)) for group, (total, pairs) in sums.items()]
+
+
+def same_layers(rows: Iterable[dict], layers: Iterable[str]) -> list[dict]:
+    """Rows of the score table: similarities of a layer with the same layer of another network, if among `layers`."""
+    layers = set(layers)
+    kept = (row for row in rows if row["layer_a"] == row["layer_b"] and row["layer_a"] in layers)
+    return [{column: row["layer_a" if column == "layer" else column] for column in COLUMNS} for row in kept]
+
+
+def calibrated_scores(rows: Iterable[dict], layers: Iterable[str]) -> list[dict]:
+    """The same for calibrated similarities, `<measure>_calibrated`."""
+    by_layer = (row for row in rows if row["over"] == "layer")
+    return same_layers(
+        (row | {"measure": f"{row['measure']}_calibrated", "value": row["calibrated"]} for row in by_layer), layers
+    )

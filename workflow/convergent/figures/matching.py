@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -94,14 +93,15 @@ def alignment_by_depth(summary: pd.DataFrame, published: pd.DataFrame, measures:
     """Each measure against depth, trained networks with their baselines; the paper's values beside them.
 
     Args:
-        summary: columns population, layer, measure, mean, minimum, maximum (over pairs of networks).
+        summary: columns population (of `style.POPULATION_LOOKS`), layer, measure, mean, minimum, maximum (over pairs).
         published: columns layer, measure, value: Li et al. 2016.
         measures: the measures to draw, with their titles; the published ones among them are shown in the last panel.
     """
     layers = list(dict.fromkeys(summary["layer"]))
+    looks = {name: POPULATION_LOOKS[name] for name in dict.fromkeys(summary["population"])}
     figure, axes = panels(len(measures) + 1, width=2.9, height=3.3, sharey=True)
     for axis, (measure, title) in zip(axes, measures.items(), strict=False):
-        for population, look in looks(summary["population"]).items():
+        for population, look in looks.items():
             rows = summary[(summary["measure"] == measure) & (summary["population"] == population)]
             # A layer without a value leaves a gap.
             rows, places = rows.set_index("layer").reindex(layers), range(len(layers))
@@ -131,12 +131,3 @@ def name_layers(axis: Axes, layers: list[str]) -> None:
     step = -(-len(layers) // 12)
     names = [shortened(layer, 12) for layer in layers]
     axis.set_xticks(range(0, len(layers), step), names[::step], rotation=30, ha="right", rotation_mode="anchor")
-
-
-def looks(populations: pd.Series) -> dict[str, dict]:
-    """How to draw each population that occurs; checkpoints are the darker, the later they were kept."""
-    found = list(dict.fromkeys(populations))
-    others = sorted(population for population in found if population not in POPULATION_LOOKS)
-    ramp = colormaps["Blues"](np.linspace(0.3, 0.75, len(others)))
-    shades = {name: {"color": shade, "linestyle": "-", "marker": "."} for name, shade in zip(others, ramp, strict=True)}
-    return {name: (POPULATION_LOOKS | shades)[name] for name in found}

@@ -25,6 +25,7 @@ POPULATION_LOOKS = {
     "untrained": {"color": ORANGE, "linestyle": "--", "marker": "s"},
     "shuffled": {"color": GREY, "linestyle": ":", "marker": "v"},
     "against_untrained": {"color": SKY, "linestyle": (0, (4, 1)), "marker": "<"},
+    "against_rotated": {"color": BLACK, "linestyle": (0, (3, 1, 1, 1)), "marker": ">"},
     "siblings": {"color": PURPLE, "linestyle": (0, (1, 1)), "marker": "x"},
     "permuted": {"color": GREEN, "linestyle": "-.", "marker": "^"},
 }
