@@ -25,6 +25,7 @@ include: "workflow/rules/networks.smk"
 include: "workflow/rules/activations.smk"
 include: "workflow/rules/alignment.smk"
 include: "workflow/rules/mappings.smk"
+include: "workflow/rules/similarity.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/claims.smk"
@@ -40,13 +41,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        scores="<study>/scores.csv",
-        summary="<study>/tables/summary.csv",
-        figures=plan.figures,
-        claims="<study>/claims.csv",
-        page="<study>/claims.html",
-        config="<study>/config.yaml",
-        provenance="<study>/provenance.json",
+        plan.results,
 
 
 onsuccess:

@@ -46,7 +46,8 @@ def test_seeds_differ_in_what_the_config_varies():
 def test_a_key_follows_what_its_product_is_made_from():
     place = Names(network="net2", population="trained", layer="conv3", tile="1-1")
     base = planned()
-    late = ("information_key", "maps_key", "groups_key", "resampling_key", "controls_key", "pictures_key")
+    whole = ("similarity_key", "similarity_controls_key", "calibration_key")
+    late = ("information_key", "maps_key", "groups_key", "resampling_key", "controls_key", "pictures_key", *whole)
     stages = ("data_key", "network_key", "dump_key", "statistics_key", *late)
 
     def moved(**changes):
@@ -67,11 +68,18 @@ def test_a_key_follows_what_its_product_is_made_from():
     assert moved(groups={"threshold": 0.3}) == ["groups_key", "resampling_key", "controls_key", "pictures_key"]
     assert moved(resampling={"images": 5}) == ["resampling_key"]
     assert moved(pictures={"images": 4}) == ["pictures_key"]
+    assert moved(similarity={"measures": ["gulp"]}) == list(whole[:2])
+    assert moved(similarity={"noise": [0.1, 0.2]}) == ["similarity_controls_key"]
+    assert moved(similarity={"permutations": 50}) == moved(similarity={"calibrated": []}) == ["calibration_key"]
+    assert moved(similarity={"positions": "flatten"}) == list(whole)
 
 
 def test_keys_tell_places_and_seeds_apart():
     base = planned()
     place = {"network": "net1", "population": "trained", "layer": "conv1", "tile": "1-1"}
+    for stage in ("similarity_key", "calibration_key"):
+        key = getattr(base, stage)
+        assert key(Names(**place)) != key(Names(**place | {"population": "untrained"}))
     for stage in ("statistics_key", "information_key", "maps_key", "groups_key"):
         key = getattr(base, stage)
         elsewhere = [Names(**place | {"layer": "conv2"}), Names(**place | {"population": "untrained"})]

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 from scipy.optimize import linear_sum_assignment
 
 from configuration import completed
@@ -143,6 +145,8 @@ def test_every_figure_is_there_in_both_formats_with_its_table(finished):
         "matching_curves",
         *("information", "joint_activations", "activation_spectra", "matched_activity", "filters", "training_curves"),
         *("sparse_prediction", "few_predictors", "mapping_layers"),
+        *("similarity_by_depth", "calibrated_similarity", "measure_agreement", "groundings"),
+        *(f"layer_similarity/{measure}" for measure in ("cka_linear", "pwcca", "ridge_r2", "mutual_knn")),
         *(f"{name}/{layer}" for name in LAYERED for layer in ("conv1", "conv5", "fc6")),
         *("unit_pairs_information/conv1", "unit_pairs_information/conv5"),
     }
@@ -228,6 +232,43 @@ def test_claims_look_at_convolutional_layers_only(finished):
     assert claims["Q1.competition"]["where"] in {"conv1", "conv5"}
 
 
+def test_similarities_are_those_of_another_way(finished):
+    """Linear CKA of layers of two networks from their recorded activations, by way of the samples' Gram matrices."""
+    table = rows(finished / RESULTS / "tables/similarity.csv")
+    found = {
+        tuple(row[name] for name in ("population", "layer_a", "layer_b", "network_a", "network_b")): float(row["value"])
+        for row in table
+        if row["measure"] == "cka_linear"
+    }
+
+    def gram(network, population, layer):
+        values = np.load(finished / RESULTS / "activations" / network / population / f"{layer}.npy")
+        values = values.reshape(200, -1, values.shape[1]).mean(axis=1, dtype=np.float64)
+        values -= values.mean(axis=0)
+        return values @ values.T
+
+    for population, second, layers in (
+        ("trained", "trained", ("conv5", "fc6")),
+        ("untrained", "untrained", ("fc6", "conv1")),
+        ("noise", "noise", ("conv5", "conv5")),
+        ("against_untrained", "untrained", ("conv1", "conv1")),
+    ):
+        first = "noise" if population == "noise" else "untrained" if population == "untrained" else "trained"
+        x, y = gram("net1", first, layers[0]), gram("net3", second, layers[1])
+        expected = np.vdot(x, y) / np.sqrt(np.vdot(x, x) * np.vdot(y, y))
+        assert found[(population, *layers, "net1", "net3")] == pytest.approx(expected, abs=1e-6), population
+    scores = {
+        (row["population"], row["layer"], row["network_a"], row["network_b"]): float(row["value"])
+        for row in rows(finished / RESULTS / "scores.csv")
+        if row["measure"] == "cka_linear"
+    }
+    assert scores["trained", "conv5", "net1", "net3"] == found["trained", "conv5", "conv5", "net1", "net3"]
+    for layer in ("conv1", "conv5", "fc6"):
+        assert scores["permuted", layer, "net2", "net2"] == pytest.approx(1)
+        assert scores["rotated", layer, "net2", "net2"] == pytest.approx(1)
+        assert scores["shuffled", layer, "net1", "net2"] < scores["trained", layer, "net1", "net2"]
+
+
 def test_untrained_partners_are_other_networks(finished):
     scores = rows(finished / RESULTS / "scores.csv")
     found = [row for row in scores if (row["population"], row["measure"]) == ("against_untrained", "semi_match_mean")]
@@ -256,7 +297,7 @@ def test_another_number_of_networks_trains_only_the_new_one(finished):
     plan = planned(finished, networks=4)
     assert plan["train_network"] == plan["dump_activations"] == 1
     assert plan["fetch_data"] == 0
-    assert plan["compute_statistics"] == 6
+    assert plan["compute_statistics"] == 9
 
 
 def test_another_seed_does_everything_again(finished):
@@ -273,6 +314,16 @@ def test_another_seed_does_everything_again(finished):
         ({"controls": {"shuffles": 3}}, {"run_controls", "collect_scores"}, {"dump_activations", "align_units"}),
         ({"maps": {"predictors": [1, 3]}}, {"map_units", "resample_images", "judge_claims"}, {"group_units"}),
         ({"groups": {"depth": 2}}, {"group_units", "draw_groups"}, {"map_units", "resample_images", "run_controls"}),
+        (
+            {"similarity": {"permutations": 30}},
+            {"calibrate_similarity", "collect_similarity", "collect_scores"},
+            {"compare_representations", "control_similarity", "align_units"},
+        ),
+        (
+            {"probes": [{"name": "noise", "corruption": "noise", "strength": 0.2}]},
+            {"dump_activations", "compare_representations"},
+            {"train_network", "fetch_data"},
+        ),
         ({"pictures": {"images": 4}}, {"picture_units", "draw_unit_pairs"}, {"map_units", "collect_scores"}),
         ({"resampling": {"images": 3}}, {"resample_images", "collect_scores"}, {"map_units", "group_units"}),
         (
@@ -294,6 +345,8 @@ def test_a_parameter_reruns_what_depends_on_it(finished, changes, again, kept):
         ("matching.py", {"align_units", "run_controls"}, {"train_network", "compute_statistics"}),
         ("clustering.py", {"group_units", "resample_images", "run_controls"}, {"train_network", "align_units"}),
         ("claims.py", {"judge_claims", "write_claims_page"}, {"collect_scores", "align_units", "picture_units"}),
+        ("groundings.py", {"draw_similarity"}, {"compare_representations", "collect_scores", "draw_groups"}),
+        ("similarity/neighbours.py", {"compare_representations"}, {"align_units", "map_units", "dump_activations"}),
         ("receptive_fields.py", {"picture_units", "draw_unit_groups"}, {"choose_examples", "collect_scores"}),
         ("dumping.py", {"dump_activations", "compute_statistics"}, {"train_network", "fetch_data"}),
         ("figures/training.py", {"draw_training_curves"}, {"draw_matching_curves", "align_units", "train_network"}),
@@ -468,6 +521,7 @@ def test_the_report_is_one_page_that_a_browser_shows(finished, tmp_path):
         "Claims",
         "Alignment",
         "Sparse maps",
+        "Similarity",
         "Groups",
         "Activity",
         "Pictures of units",
@@ -479,3 +533,83 @@ def test_the_report_is_one_page_that_a_browser_shows(finished, tmp_path):
     text = page.read_text()
     assert "Correlation of each unit of the first network with its partner" in text
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=[\"']https?://", text)
+
+
+def test_networks_from_everywhere(tmp_path):
+    """Networks trained here, a checkpoint and recorded activations that are copies of them, and a wider network."""
+    small = {"name": "mlp", "options": {"widths": [6, 5]}}
+    shared = {
+        "architecture": small,
+        "dataset": {"name": "digits", "train": 200, "validation": 60},
+        "training": {"epochs": 4, "accuracy_floor": 0.1},
+        "activations": {"layers": ["fc1", "fc2"]},
+        "maps": {"layers": []},
+        "groups": {"counts": []},
+        "controls": {"shuffles": 2},
+        "resampling": {"networks": 100, "images": 2},
+        "similarity": {
+            "measures": ["cka_linear", "soft_matching", "mutual_knn_euclidean"],
+            "calibrated": [],
+            "over_layers": ["mutual_knn_euclidean"],
+            "permutations": 20,
+            "noise": [0.5, 1.0],
+        },
+    }
+    words = ("--snakefile", str(ROOT / "Snakefile"))
+
+    def run(study, networks, *targets, **options):
+        path = tmp_path / f"{study}.yaml"
+        path.write_text(yaml.safe_dump({"study": study, "networks": networks, **shared}))
+        return snakemake(tmp_path, *words, *targets, config=path, **options)
+
+    recorded = [f"results/first/activations/{network}/trained/dump.json" for network in ("net1", "net2")]
+    run("first", 2, *recorded)
+    weights = load_file(tmp_path / "results/first/networks/net1/trained.safetensors")
+    torch.save({"state_dict": {f"module.{name}": value for name, value in weights.items()}}, tmp_path / "weights.pth")
+    shutil.copytree((tmp_path / recorded[1]).parent, tmp_path / "brought")
+    networks = [
+        {"trained": 2},
+        {"trained": 1, "architecture": {"name": "mlp", "options": {"widths": [9, 8, 7]}}, "name": "wide"},
+        {"name": "checkpoint", "checkpoint": "weights.pth"},
+        {"name": "brought", "activations": "brought"},
+    ]
+    printed = run("mixed", networks)
+    assert "Taking in checkpoint" in printed and "Taking in the activations of brought" in printed
+    found = {
+        (row["population"], row["layer"], row["measure"], row["network_a"], row["network_b"]): float(row["value"])
+        for row in rows(tmp_path / "results/mixed/scores.csv")
+    }
+    for layer in ("fc1", "fc2"):
+        for copy, original in (("checkpoint", "net1"), ("brought", "net2")):
+            for measure in ("cka_linear", "soft_matching", "mutual_knn_euclidean"):
+                assert found["trained", layer, measure, original, copy] == pytest.approx(1, abs=1e-6), (layer, measure)
+            assert found["trained", layer, "match_mean", original, copy] == pytest.approx(1, abs=1e-6)
+            assert found["trained", layer, "match_mean", "wide", copy] < 1
+        assert ("untrained", layer, "match_mean", "net1", "wide") in found
+        assert not any(
+            "brought" in place and place[0] in ("untrained", "against_untrained")
+            for place in found
+            if place[4] == "brought"
+        )
+    table = rows(tmp_path / "results/mixed/tables/similarity.csv")
+    wide = {(r["layer_a"], r["layer_b"]) for r in table if (r["population"], r["network_b"]) == ("trained", "wide")}
+    assert wide == set(itertools.product(("fc1", "fc2"), repeat=2))
+    assert (tmp_path / "results/mixed/claims.html").exists()
+    assert (tmp_path / "results/mixed/figures/layer_similarity/soft_matching.png").exists()
+    # Activations alone need neither images nor training, and layers without a common name are compared all the same.
+    alone = [
+        {"activations": "brought", "layers": {"low": "fc1", "high": "fc2"}},
+        {"activations": "results/mixed/activations/wide/trained", "layers": {"one": "fc1", "two": "fc2"}},
+    ]
+    printed = run("alone", alone)
+    assert not (tmp_path / "results/alone/data").exists() and not (tmp_path / "results/alone/networks").exists()
+    alone = rows(tmp_path / "results/alone/tables/similarity.csv")
+    assert {(row["layer_a"], row["layer_b"]) for row in alone} == set(
+        itertools.product(("low", "high"), ("one", "two"))
+    )
+    for path in re.findall(r"^  (results/\S+)", printed, re.MULTILINE):
+        assert (tmp_path / path).exists(), path
+    weights["fc3.0.weight"] = torch.zeros(3, 3)
+    torch.save(weights, tmp_path / "weights.pth")
+    printed = run("mixed", networks, check=False)
+    assert re.search(r"Error: weights\.pth .*fc3\.0\.weight", printed) and "Traceback" not in printed

@@ -18,9 +18,10 @@ from jsonschema.exceptions import ValidationError
 from convergent import datasets
 from convergent.activations import choose_positions
 from convergent.architectures import complete_options
+from convergent.datasets.corruptions import check_strength
 from convergent.decays import decay_name
 from convergent.errors import StudyError, did_you_mean
-from convergent.layers import check_layers, layer_shapes
+from sources import Source, in_common, sources_of
 
 FEWEST_IMAGES = 4
 SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"
@@ -166,26 +167,25 @@ def check_meaning(config: dict) -> None:
     Raises:
         StudyError: the first combination that cannot work.
     """
-    dataset, architecture = config["dataset"], config["architecture"]
+    dataset, training = config["dataset"], config["training"]
     name, options = dataset["name"], dataset["options"]
     with naming("dataset"):
-        shape, classes = datasets.image_shape(name, options), datasets.class_count(name, options)
+        shape = datasets.image_shape(name, options)
         *_, probe = datasets.check_sizes(name, options, dataset["train"], dataset["validation"], dataset["probe"])
     if probe < FEWEST_IMAGES:
         raise StudyError(
             f"config key `dataset.probe` leaves {probe} images to compare networks on: use at least {FEWEST_IMAGES}, "
             "two for fitting maps and two for judging them."
         )
-    with naming("architecture"):
-        shapes = layer_shapes(architecture["name"], architecture["options"], shape, classes)
-    activations, training = config["activations"], config["training"]
-    with naming("activations.layers"):
-        layers = check_layers(architecture["name"], shapes, activations["layers"])
+    sources = sources_of(config)
+    for source in sources:
+        check_source(source, config, probe)
+    check_images(sources, probe)
     with naming("maps.layers"):
-        require_recorded(config["maps"]["layers"] or (), activations["layers"])
+        require_recorded(config["maps"]["layers"] or (), in_common(sources))
     check_decays(config["maps"])
-    check_positions(activations, layers)
-    check_bins(config["information"]["bins"], probe, activations, layers)
+    check_probes(config)
+    check_measures(config["similarity"])
     if training["shift"] >= min(shape[1:]):
         raise StudyError(
             f"config key `training.shift` is `{training['shift']}`, but the images have {shape[1]} x {shape[2]} "
@@ -206,6 +206,95 @@ def check_meaning(config: dict) -> None:
             f"config key `training.checkpoints` names epoch {max(training['checkpoints'])}, but training ends after "
             f"epoch {training['epochs']}: name earlier ones or raise training.epochs."
         )
+
+
+def check_source(source: Source, config: dict, probe: int) -> None:
+    """Raise StudyError unless the networks of a source can be had, and their layers recorded as asked.
+
+    Args:
+        source: an entry of `networks`.
+        config: the complete configuration.
+        probe: number of images that networks are compared on.
+    """
+    one_kind = isinstance(config["networks"], int)
+    activations = config["activations"]
+    with naming("architecture" if one_kind else f"{source.key}.architecture" if source.runs_here else source.key):
+        _ = source.offered  # the network can be built, or the activations read
+    with naming("activations.layers" if one_kind or "layers" not in source.entry else f"{source.key}.layers"):
+        layers = source.shapes
+    if source.kind == "checkpoint" and not Path(source.entry["checkpoint"]).is_file():
+        raise StudyError(f"config key `{source.key}.checkpoint`: there is no file {source.entry['checkpoint']}.")
+    channels = source.images[0]
+    for name in ("mean", "std"):
+        if name in source.entry and len(source.entry[name]) != channels:
+            raise StudyError(
+                f"config key `{source.key}.{name}` has {len(source.entry[name])} numbers, but images have {channels} "
+                "channels: give one for each."
+            )
+    if source.runs_here:
+        check_positions(activations, layers)
+        check_bins(config["information"]["bins"], probe, activations, layers)
+
+
+def check_images(sources: list[Source], probe: int) -> None:
+    """Raise StudyError unless all networks were, or will be, shown equally many images."""
+    shown = {source.key: probe if source.runs_here else source.images_recorded for source in sources}
+    first, expected = next(iter(shown.items()))
+    for key, found in shown.items():
+        if found != expected:
+            raise StudyError(
+                f"config key `networks`: {first} is of {expected} images and {key} of {found}: compare networks on the "
+                "same images (dataset.probe), or say how many the rows of activations come from (images)."
+            )
+    if expected < FEWEST_IMAGES:
+        raise StudyError(f"config key `networks`: the activations are of {expected} images: at least 4 are needed.")
+
+
+def check_probes(config: dict) -> None:
+    """Raise StudyError unless every further probe says what is shown, under a name of its own.
+
+    Another data set must have images of the study's shape.
+    """
+    dataset = config["dataset"]
+    shape = datasets.image_shape(dataset["name"], dataset["options"])
+    taken = ["trained", "untrained", "shuffled", "permuted", "rotated", "siblings", "resampled"]
+    for place, probe in enumerate(config["probes"]):
+        key, name = f"probes.{place}", probe["name"]
+        if name in taken or name.startswith(("epoch_", "noisy_", "against_")):
+            raise StudyError(f"config key `{key}.name` is {name}, which names another population: choose another name.")
+        taken.append(name)
+        if ("corruption" in probe) == ("dataset" in probe):
+            raise StudyError(f"config key `{key}` must have one of corruption and dataset: say what is shown.")
+        if ("corruption" in probe) != ("strength" in probe):
+            raise StudyError(f"config key `{key}` must have a strength if it has a corruption, and only then.")
+        if "corruption" in probe:
+            with naming(key):
+                check_strength(probe["corruption"], probe["strength"], shape)
+            continue
+        other = probe["dataset"]
+        with naming(f"{key}.dataset"):
+            other["options"] = datasets.complete_options(other["name"], other.get("options", {}))
+            found = datasets.image_shape(other["name"], other["options"])
+            *_, images = datasets.check_sizes(
+                other["name"], other["options"], *(other.get(part) for part in ("train", "validation", "probe"))
+            )
+        if tuple(found) != tuple(shape):
+            raise StudyError(
+                f"config key `{key}.dataset`: its images have the shape {tuple(found)}, those of the study "
+                f"{tuple(shape)}: choose images of the same shape."
+            )
+        if images < FEWEST_IMAGES:
+            raise StudyError(f"config key `{key}.dataset` has {images} probe images: use at least {FEWEST_IMAGES}.")
+
+
+def check_measures(similarity: dict) -> None:
+    """Raise StudyError unless every measure of similarity is known, and those to calibrate have a largest value."""
+    from convergent.similarity import measure_named  # it brings SciPy, which takes a while
+
+    for key in ("measures", "calibrated", "over_layers"):
+        with naming(f"similarity.{key}"):
+            for name in similarity[key]:
+                measure_named(name)
 
 
 def check_decays(maps: dict) -> None:

@@ -8,17 +8,19 @@ reader recognises a file that another run left there.
 Methods that take `wildcards` are the rules' input and parameter functions.
 """
 
+import re
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from convergent.architectures import complete_options
-from convergent.datasets import class_count, image_shape, images_file, input_files
+from convergent.datasets import images_file, input_files
 from convergent.decays import PUBLISHED_UNITS
 from convergent.files import digest
-from convergent.layers import layer_shapes
 from fingerprint import WORKFLOW, code, users_code
+from sources import Source, in_common, sources_of
 
 TRAINED, UNTRAINED = "trained", "untrained"
 FIRST_TILE = "1-1"
@@ -28,23 +30,46 @@ EXAMPLE_STAGES = ("statistics", "alignment", "information", "groups", "maps")  #
 MOST_DRAWN = 4  # networks whose most and least active units are shown, as in the paper
 
 
+@dataclass(frozen=True)
+class Recording:
+    """Networks whose activations are recorded by one rule, because they give the same files."""
+
+    suffix: str  # of the rule's name
+    networks: list[str]
+    stages: list[str]  # of their training, whose weights are kept
+    populations: list[str]
+    layers: list[str]
+
+    @property
+    def pattern(self) -> str:
+        """Regular expression of their names."""
+        return any_of(self.networks)
+
+
 class Plan:
     """Names, seeds and keys of one study; `config` is complete (see `configuration.completed`)."""
 
     def __init__(self, config: dict):
         self.config = config
         self.study = config["study"]
-        self.networks = [f"net{number}" for number in range(1, config["networks"] + 1)]
-        self.layers = config["activations"]["layers"]
+        self.sources = sources_of(config)
+        self.source = {network: source for source in self.sources for network in source.networks}
+        self.networks = list(self.source)
+        self.trained_here = [network for network, source in self.source.items() if source.kind == "trained"]
+        self.adopted = [name for name, source in self.source.items() if source.kind in ("checkpoint", "torchvision")]
+        self.layers = in_common(self.sources)  # those whose units are aligned
         asked = config["maps"]["layers"]
         self.mapped_layers = [layer for layer in self.layers if asked is None or layer in asked]
         self.checkpoints = {f"epoch_{epoch:04d}": epoch for epoch in sorted(config["training"]["checkpoints"])}
-        self.populations = [TRAINED, *self.checkpoints, UNTRAINED]
+        self.probes = {probe["name"]: probe for probe in config["probes"]}
+        self.stages = [TRAINED, *self.checkpoints, UNTRAINED]  # of training here
+        self.members = self._members()
+        self.populations = [name for name, members in self.members.items() if len(members) > 1]
         self.early_layers = self.layers[:COSTLY_LAYERS]
-        self.ends = [TRAINED, UNTRAINED]  # populations for which the costlier alignments are made
+        # Populations for which the costlier alignments are made.
+        self.ends = [name for name in (TRAINED, UNTRAINED) if name in self.populations]
         size = config["networks_per_tile"] or len(self.networks)
         self.groups = [self.networks[start : start + size] for start in range(0, len(self.networks), size)]
-        self.drawn_networks = self.groups[0][:MOST_DRAWN]
         numbers = range(1, len(self.groups) + 1)
         self.tiles = [f"{a}-{b}" for a in numbers for b in numbers if a <= b]
         self.training = {
@@ -54,18 +79,125 @@ class Plan:
             if name not in ("accuracy_floor", "checkpoints")
         }
         self.recording = {name: value for name, value in config["activations"].items() if name != "layers"}
+        self.taking = {name: value for name, value in self.recording.items() if name != "batch_size"}
         self.maps_settings = {name: value for name, value in config["maps"].items() if name != "layers"}
         self.images_file = images_file(config["dataset"]["name"])
         self.repository = WORKFLOW.parent
         self.users_files = [str(path) for path in input_files(config["dataset"]["name"], config["dataset"]["options"])]
 
+    # Networks and populations
+
+    def _members(self) -> dict[str, list[str]]:
+        """The networks of each population; not every source can give every one."""
+        members: dict[str, list[str]] = {name: [] for name in (TRAINED, *self.checkpoints, *self.probes, UNTRAINED)}
+        for source in self.sources:
+            for population in self.populations_of(source):
+                members[population] += source.networks
+        return members
+
+    def populations_of(self, source: Source) -> list[str]:
+        """The populations that a source's networks belong to."""
+        return [
+            TRAINED,
+            *(self.checkpoints if source.kind == "trained" else ()),
+            *(self.probes if source.runs_here else ()),
+            *([UNTRAINED] if source.untrained else ()),
+        ]
+
+    def recordings(self, run_here: bool) -> list[Recording]:
+        """How the networks that run here, or those that were recorded elsewhere, are divided among rules."""
+        alike: dict[str, list[Source]] = {}
+        for source in self.sources:
+            if source.runs_here == run_here:
+                alike.setdefault(digest(self.populations_of(source), list(source.layers)), []).append(source)
+        return [
+            Recording(
+                suffix=f"_{number}" if number > 1 else "",
+                networks=[network for source in group for network in source.networks],
+                stages=[name for name in self.populations_of(group[0]) if name not in self.probes],
+                populations=self.populations_of(group[0]),
+                layers=list(group[0].layers),
+            )
+            for number, group in enumerate(alike.values(), start=1)
+        ]
+
+    def layers_of(self, wildcards) -> dict[str, str]:
+        """Layers of a network: name in the study -> module path."""
+        return self.source[wildcards.network].layers
+
+    def architecture(self, wildcards) -> dict:
+        """Name, options and number of classes of a network."""
+        source = self.source[wildcards.network]
+        return source.architecture | {"classes": source.classes}
+
+    def standardisation(self, wildcards) -> tuple[list[float], list[float]] | None:
+        """What a network expects its images to be standardised by, if not by those of the study."""
+        return self.source[wildcards.network].standardisation
+
+    def image_shape(self, wildcards) -> list[int]:
+        """Shape of the images that a network is shown: channels, height, width."""
+        return list(self.source[wildcards.network].images)
+
+    def entry(self, wildcards) -> dict:
+        """What the configuration says of a network that was not trained here."""
+        return self.source[wildcards.network].entry
+
+    def brought_files(self, wildcards) -> list[str]:
+        """The user's files that a network is made from: its checkpoint, or its activations layer by layer."""
+        source = self.source[wildcards.network]
+        if source.kind == "activations":
+            places = [source.entry[name] for name in ("activations", "untrained") if name in source.entry]
+            layers = source.layers.values()
+            return [
+                file
+                for place in places
+                for file in ([place] if place.endswith(".npz") else [f"{place}/{layer}.npy" for layer in layers])
+            ]
+        return [source.entry["checkpoint"]] if source.kind == "checkpoint" else []
+
+    @property
+    def data_files(self) -> list[str]:
+        """The study's images, where there are networks to show them to."""
+        if not any(source.runs_here for source in self.sources):
+            return []
+        return [f"<study>/data/{file}" for file in ("dataset.json", self.images_file, "labels.npy", "splits.npz")]
+
+    @property
+    def other_data(self) -> dict[str, str]:
+        """The probes that are another data set, and the file that holds or lists its images."""
+        return {
+            name: images_file(probe["dataset"]["name"]) for name, probe in self.probes.items() if "dataset" in probe
+        }
+
+    @property
+    def other_data_files(self) -> list[str]:
+        """Their files."""
+        return [
+            f"<study>/probes/{probe}/{file}"
+            for probe, images in self.other_data.items()
+            for file in ("dataset.json", images, "labels.npy", "splits.npz")
+        ]
+
+    @property
+    def drawn_networks(self) -> list[str]:
+        """Networks whose units are pictured: they run here, on the study's images as they are, layers by their names.
+
+        None if the first two are not among them.
+        """
+        drawable = [
+            network
+            for network in self.groups[0]
+            for source in [self.source[network]]
+            if source.runs_here and source.own_names and source.standardisation is None
+        ]
+        return drawable[:MOST_DRAWN] if drawable[:2] == self.groups[0][:2] else []
+
     @cached_property
     def convolutional_layers(self) -> list[str]:
         """The layers that give maps, in their order; what the paper says of conv1 to conv5 is judged on these."""
-        dataset, architecture = self.config["dataset"], self.config["architecture"]
-        place = dataset["name"], dataset["options"]
-        shapes = layer_shapes(architecture["name"], architecture["options"], image_shape(*place), class_count(*place))
-        return [layer for layer in self.layers if shapes[layer] is not None and len(shapes[layer]) == 3]
+        here = next((source for source in self.sources if source.runs_here), None)
+        shapes = here.shapes if here else {}
+        return [layer for layer in self.layers if len(shapes.get(layer) or ()) == 3]
 
     @property
     def meaningless_baselines(self) -> list[str]:
@@ -77,7 +209,7 @@ class Plan:
         """Whether numbers compare with the paper's: `exact` for its own networks on its own images, else `scaled`."""
         architecture, published = self.config["architecture"], complete_options("caffenet", {})
         options = architecture["options"] | {"initialisation": published["initialisation"]}
-        same = architecture["name"] == "caffenet" and options == published
+        same = architecture["name"] == "caffenet" and options == published and isinstance(self.config["networks"], int)
         return "exact" if same and self.config["dataset"]["name"] == "imagenet" else "scaled"
 
     # Random draws
@@ -89,7 +221,7 @@ class Plan:
 
     def seeds(self, wildcards) -> dict[str, int]:
         """Seeds of a network's initialisation and of everything random in its training."""
-        number, vary = int(wildcards.network.removeprefix("net")), self.config["vary"]
+        number, vary = self.networks.index(wildcards.network) + 1, self.config["vary"]
         return {
             "initialisation": self.draw("initialisation", 0 if vary == "data_order" else number),
             "data_order": self.draw("data_order", 0 if vary == "initialisation" else number),
@@ -100,7 +232,17 @@ class Plan:
     def sides(self, wildcards) -> list[list[str] | None]:
         """The networks on the two sides of a tile; None on the diagonal, where both are the same."""
         a, b = (int(number) - 1 for number in wildcards.tile.split("-"))
-        return [self.groups[a], None if a == b else self.groups[b]]
+        groups = self._groups_of[population_of(wildcards)]
+        return [groups[a], None if a == b else groups[b]]
+
+    @cached_property
+    def _groups_of(self) -> dict[str, list[list[str]]]:
+        """The groups of networks, as far as they belong to each population."""
+        found = {population: set(members) for population, members in self.members.items()}
+        return {
+            population: [[network for network in group if network in members] for group in self.groups]
+            for population, members in found.items()
+        }
 
     def tile_networks(self, wildcards) -> list[str]:
         """The networks that a tile reads, each once."""
@@ -115,17 +257,33 @@ class Plan:
         return [f"{folder}/dump.json" for folder in self.tile_folders(wildcards)]
 
     def tile_folders(self, wildcards) -> list[str]:
-        """Where the activations of each network of a tile are; controls look at trained networks only."""
-        population = getattr(wildcards, "population", TRAINED)
+        """Where the activations of each network of a tile are."""
+        population = population_of(wildcards)
         return [f"<study>/activations/{network}/{population}" for network in self.tile_networks(wildcards)]
+
+    def tile_layers(self, wildcards) -> list[str]:
+        """The activations of every layer of each network that a tile reads."""
+        return [
+            f"{folder}/{layer}.npy"
+            for network, folder in zip(self.tile_networks(wildcards), self.tile_folders(wildcards), strict=True)
+            for layer in self.source[network].layers
+        ]
 
     def untrained_records(self, wildcards) -> list[str]:
         """What was noted when the same networks were recorded before their training."""
-        return self.tile_records(Names(tile=wildcards.tile, population=UNTRAINED))
+        return self.tile_records(untrained(wildcards))
 
     def untrained_activations(self, wildcards) -> list[str]:
         """The layer's activations of the same networks before their training."""
-        return self.tile_activations(Names(tile=wildcards.tile, layer=wildcards.layer, population=UNTRAINED))
+        return self.tile_activations(untrained(wildcards))
+
+    def untrained_layers(self, wildcards) -> list[str]:
+        """The activations of every layer of the same networks before their training."""
+        return self.tile_layers(untrained(wildcards))
+
+    def untrained_dump_keys(self, wildcards) -> dict[str, str]:
+        """Their keys."""
+        return self.tile_dump_keys(untrained(wildcards))
 
     def diagonals(self, wildcards) -> list["Names"]:
         """Further tiles in which the networks of a tile are compared with themselves; none if it is such a tile."""
@@ -142,7 +300,7 @@ class Plan:
 
     def published_units(self, wildcards) -> int | None:
         """Width of the published network's layer of this name; None where the network is another one."""
-        caffenet = self.config["architecture"]["name"] == "caffenet"
+        caffenet = all(source.architecture.get("name") == "caffenet" for source in self.sources)
         return PUBLISHED_UNITS.get(wildcards.layer) if caffenet else None
 
     def costly_redraws(self, wildcards) -> list[str]:
@@ -159,15 +317,50 @@ class Plan:
 
     @cached_property
     def _network_keys(self) -> dict[str, str]:
-        config = self.config
-        shared = [code("train_network"), self._data_key, self.training, self.populations, config["device"]]
-        shared += [config["architecture"], users_code(config["architecture"]["name"]), self.draw("label_noise")]
-        return {name: digest("network", shared, self.seeds(Names(network=name))) for name in self.networks}
+        trained = [code("train_network"), self._data_key, self.training, self.stages, self.config["device"]]
+        trained.append(self.draw("label_noise"))
+        keys = {}
+        for network in (*self.trained_here, *self.adopted):
+            place, source = Names(network=network), self.source[network]
+            shared = trained if source.kind == "trained" else [code("adopt_network"), source.entry, source.images]
+            built = [self.architecture(place), users_code(source.architecture["name"]), self.seeds(place)]
+            keys[network] = digest("network", shared, built)
+        return keys
 
     @cached_property
     def _dump_keys(self) -> dict[str, str]:
-        shared = [code("dump_activations"), self.config["activations"], self.draw("positions")]
-        return {name: digest("dump", shared, key) for name, key in self._network_keys.items()}
+        keys, position_seed = {}, self.draw("positions")
+        for network, source in self.source.items():
+            which = [source.layers, self.populations_of(source), position_seed]
+            if source.runs_here:
+                made_of = [self._network_keys[network], self._data_key, self.recording, source.standardisation]
+                made_of += [list(self.probes.values()), self._probe_keys]
+                keys[network] = digest("dump", code("dump_activations"), made_of, which)
+            else:
+                data = self.shown_data_key(None)
+                keys[network] = digest("dump", code("adopt_activations"), source.entry, data, self.taking, which)
+        return keys
+
+    @cached_property
+    def _probe_keys(self) -> dict[str, str]:
+        return {
+            name: digest("data", code("fetch_data"), probe["dataset"], self.draw("data"))
+            for name, probe in self.probes.items()
+            if "dataset" in probe
+        }
+
+    @property
+    def probe_keys(self) -> dict[str, str]:
+        """Keys of the probes that are other data sets."""
+        return self._probe_keys
+
+    def shown_data_key(self, wildcards) -> str | None:
+        """Key of the study's images if networks are shown them here, else None."""
+        return self._data_key if self.data_files else None
+
+    def probe_key(self, name: str) -> str:
+        """Key of a probe that is another data set."""
+        return self._probe_keys[name]
 
     def data_key(self, wildcards) -> str:
         return self._data_key
@@ -218,8 +411,39 @@ class Plan:
 
     def controls_key(self, wildcards) -> str:
         which = [wildcards.layer, self.sides(wildcards), self.tile_dump_keys(wildcards)]
+        which.append(self.untrained_dump_keys(wildcards))
         settings = [self.config["controls"], self.config["groups"]["threshold"], self.controls_seed(wildcards)]
         return digest("controls", code("run_controls"), which, settings)
+
+    def similarity_key(self, wildcards) -> str:
+        which = [wildcards.population, self.sides(wildcards), self.tile_dump_keys(wildcards), self.layers]
+        settings = [self.comparing, self.draw("similarity"), self.all_layers(wildcards)]
+        return digest("similarity", code("compare_representations"), which, settings)
+
+    def similarity_controls_key(self, wildcards) -> str:
+        which = [
+            self.sides(wildcards),
+            self.tile_dump_keys(wildcards),
+            self.untrained_dump_keys(wildcards),
+            self.layers,
+        ]
+        settings = [self.comparing, self.config["similarity"]["noise"], self.draw("similarity")]
+        return digest("similarity_controls", code("control_similarity"), which, settings)
+
+    def calibration_key(self, wildcards) -> str:
+        which = [wildcards.population, self.sides(wildcards), self.tile_dump_keys(wildcards), self.layers]
+        return digest("calibration", code("calibrate_similarity"), which, self.calibrating, self.draw("similarity"))
+
+    @property
+    def comparing(self) -> dict:
+        """How representations are compared."""
+        return {name: self.config["similarity"][name] for name in ("measures", "positions", "largest_samples")}
+
+    @property
+    def calibrating(self) -> dict:
+        """How similarities are calibrated."""
+        names = ("calibrated", "over_layers", "permutations", "positions", "largest_samples")
+        return {name: self.config["similarity"][name] for name in names}
 
     def controls_seed(self, wildcards) -> int:
         return self.draw(f"controls {wildcards.layer} {wildcards.tile}")
@@ -235,11 +459,11 @@ class Plan:
     @cached_property
     def _score_pieces(self) -> list[tuple[str, list[str], bool]]:
         pieces = []
-        for place in self.places(self.populations):
+        for place in self.places(self.populations) if self.layers else ():
             # A network is scored alone, too.
             path = f"<study>/alignment/{place.population}/{place.tile}.csv"
             pieces.append((path, self.alignment_keys(place)["alignment"], False))
-        for place in self.places(self.populations, self.layers):
+        for place in self.places(self.ends, self.layers):
             pieces.append(self._piece("information", place, self.information_key(place)))
         for place in self.places(self.ends, self.mapped_layers):
             pieces.append(self._piece("maps", place, self.maps_key(place)))
@@ -250,6 +474,39 @@ class Plan:
             pieces.append((f"<study>/controls/{place.layer}/{place.tile}.csv", [self.controls_key(place)], False))
         return pieces
 
+    def similarity_fragments(self, wildcards) -> list[str]:
+        """The pieces of the table of similarities."""
+        return [path for path, _ in self._similarity_pieces["similarity"]]
+
+    def calibration_fragments(self, wildcards) -> list[str]:
+        """The pieces of the table of calibrated similarities."""
+        return [path for path, _ in self._similarity_pieces["calibration"]]
+
+    def similarity_contents(self, wildcards) -> dict[str, list[tuple[list[str], bool]]]:
+        """For each piece of either table, the keys that its rows may carry, and whether there is nothing in it."""
+        return {table: [content for _, content in pieces] for table, pieces in self._similarity_pieces.items()}
+
+    @cached_property
+    def _similarity_pieces(self) -> dict[str, list[tuple[str, tuple[list[str], bool]]]]:
+        settings = self.config["similarity"]
+        similarity, calibration = [], []
+        for place in self.places(self.populations) if settings["measures"] else ():
+            empty = self.without_pairs(place) or not (self.layers or self.all_layers(place))
+            path = f"<study>/similarity/{place.population}/{place.tile}.csv"
+            similarity.append((path, ([self.similarity_key(place)], empty)))
+        for place in self.places([TRAINED]) if settings["measures"] and self.layers else ():
+            path = f"<study>/similarity/controls/{place.tile}.csv"
+            similarity.append((path, ([self.similarity_controls_key(place)], False)))
+        for place in self.places(self.ends) if settings["calibrated"] or settings["over_layers"] else ():
+            empty = self.without_pairs(place) or not (settings["over_layers"] or self.layers)
+            path = f"<study>/calibration/{place.population}/{place.tile}.csv"
+            calibration.append((path, ([self.calibration_key(place)], empty)))
+        return {"similarity": similarity, "calibration": calibration}
+
+    def all_layers(self, wildcards) -> bool:
+        """Whether every layer is compared with every other; where networks are on the way, only like with like."""
+        return wildcards.population in self.ends
+
     def _piece(self, stage: str, place: "Names", key: str) -> tuple[str, list[str], bool]:
         path = f"<study>/{stage}/{place.population}/{place.layer}/{place.tile}.csv"
         return path, [key], self.without_pairs(place)
@@ -257,6 +514,8 @@ class Plan:
     def places(self, populations: list[str], layers: list[str] | None = None) -> list["Names"]:
         """Every combination of population, layer (if any) and tile, as wildcards."""
         every = [Names(population=name, tile=tile) for name in populations for tile in self.tiles]
+        # Of a population that lacks some networks, a tile may have nothing on one side.
+        every = [place for place in every if all(side != [] for side in self.sides(place))]
         return every if layers is None else [Names(layer=layer, **vars(place)) for layer in layers for place in every]
 
     def resampled(self, wildcards) -> list[str]:
@@ -318,33 +577,64 @@ class Plan:
 
     def all_seeds(self) -> dict:
         """Every seed of the study, for the record."""
-        names = ("data", "label_noise", "positions", "halves", "maps", "groups", "images", "networks")
+        names = ("data", "label_noise", "positions", "halves", "maps", "groups", "images", "networks", "similarity")
         drawn = {name: self.draw(name) for name in names}
         places = self.places([TRAINED], self.layers)
         drawn |= {f"controls {place.layer} {place.tile}": self.controls_seed(place) for place in places}
-        return drawn | {name: self.seeds(Names(network=name)) for name in self.networks}
+        return drawn | {name: self.seeds(Names(network=name)) for name in self._network_keys}
 
     # What is shown
 
     @property
     def figure_names(self) -> list[str]:
         """Every figure, below figures/ and without suffix."""
-        names = ["alignment_by_depth", "matching_curves", "information", "joint_activations"]
-        names += ["activation_spectra", "matched_activity", "filters", "training_curves"]
-        layered = [
-            "correlation_matrices",
-            "unit_pairs",
-            "groups",
-            "group_hierarchy",
-            "unit_groups",
-            "activity_extremes",
-        ]
-        names += [f"{name}/{layer}" for name in layered for layer in self.layers]
-        names += [f"unit_pairs_information/{layer}" for layer in self.early_layers]
+        names = ["training_curves"] if self.trained_here else []
+        if self.layers:
+            names += ["alignment_by_depth", "matching_curves", "information", "joint_activations"]
+            names += ["activation_spectra", "matched_activity"]
+        layered = ["correlation_matrices", "groups", "group_hierarchy"]
         if self.mapped_layers:
             names += ["sparse_prediction", "few_predictors", "mapping_layers"]
-            names += [f"{name}/{layer}" for name in ("sparse_maps", "unit_predictors") for layer in self.mapped_layers]
-        return names
+            names += [f"sparse_maps/{layer}" for layer in self.mapped_layers]
+        if self.layers and self.drawn_networks:
+            names.append("filters")
+            layered += ["unit_pairs", "unit_groups", "activity_extremes"]
+            names += [f"unit_pairs_information/{layer}" for layer in self.early_layers]
+            names += [f"unit_predictors/{layer}" for layer in self.mapped_layers]
+        names += [f"{name}/{layer}" for name in layered for layer in self.layers]
+        return names + list(self.similarity_figures)
+
+    @property
+    def epochs(self) -> dict[str, int]:
+        """Populations that are stages of the training here, with their epochs."""
+        last = self.config["training"]["epochs"]
+        stages = {UNTRAINED: 0, **self.checkpoints, TRAINED: last}
+        return {stage: epoch for stage, epoch in stages.items() if stage in self.populations}
+
+    @cached_property
+    def similarity_figures(self) -> dict[str, str]:
+        """Figures of similarities, with what the report calls them."""
+        settings = self.config["similarity"]
+        measures = settings["measures"]
+        figures = {f"layer_similarity/{name}": f"all layers, {name}" for name in measures}
+        if self.layers and measures:
+            figures["similarity_by_depth"] = "similarity against depth"
+            figures["groundings"] = "what the measures notice"
+            if self.checkpoints and len(self.epochs) > 2:
+                figures["similarity_over_training"] = "similarity over training"
+        if len(measures) > 1:
+            figures["measure_agreement"] = "how far measures agree"
+        if self.layers and settings["calibrated"]:
+            figures["calibrated_similarity"] = "similarity above chance"
+        return figures
+
+    @property
+    def results(self) -> list[str]:
+        """Everything that a study ends with."""
+        names = ["scores.csv", "tables/summary.csv", "tables/similarity.csv", "config.yaml", "provenance.json"]
+        # The ledger is about units, of layers that all networks have.
+        names += ["claims.csv", "claims.html"] if self.layers else []
+        return [f"<study>/{name}" for name in names] + self.figures
 
     @property
     def figures(self) -> list[str]:
@@ -366,12 +656,20 @@ class Plan:
             "figures/correlation_matrices/": "who resembles whom, before and after matching",
             "figures/unit_pairs/": "what the best and the worst pairs of units respond to",
             "figures/groups/": "groups of units of two networks that belong together",
+            "figures/similarity_by_depth.png": "how alike whole representations are, by many measures",
+            "figures/layer_similarity/": "every layer of one network with every layer of another",
+            "figures/groundings.png": "what these measures notice, and what they miss",
             "figures/training_curves.png": "what the networks learned",
             "scores.csv": "every number, one per row",
+            "tables/similarity.csv": "similarities of all pairs of layers",
             "tables/summary.csv": "their spread over pairs of networks",
             "provenance.json": "what made them",
         }
-        looks = {file: meaning for file, meaning in looks.items() if self.mapped_layers or "predictors" not in file}
+        looks = {
+            file: meaning
+            for file, meaning in looks.items()
+            if any(path.startswith(f"<study>/{file}") for path in self.results)
+        }
         width = max(len(f"{folder}/{file}") for file in looks)
         lines = [f"  {f'{folder}/{file}':{width}}  {meaning}" for file, meaning in looks.items()]
         report = f"For one page with everything, give the same command once more with --report {folder}/report.html"
@@ -396,3 +694,18 @@ class Names:
 def vars_of(wildcards) -> dict[str, str]:
     """Names and values of wildcards, Snakemake's or `Names`."""
     return dict(wildcards.items()) if hasattr(wildcards, "items") else vars(wildcards)
+
+
+def population_of(wildcards) -> str:
+    """The population in question; controls, which name none, look at trained networks."""
+    return getattr(wildcards, "population", TRAINED)
+
+
+def untrained(wildcards) -> Names:
+    """The same place before training."""
+    return Names(**{**vars_of(wildcards), "population": UNTRAINED})
+
+
+def any_of(names: list[str]) -> str:
+    """Regular expression that matches exactly these names; one that matches nothing if there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"

@@ -1,40 +1,95 @@
 # What each network answers to the probe images, layer by layer.
 
 
-rule dump_activations:
-    input:
-        dataset="<study>/data/dataset.json",
-        images=f"<study>/data/{plan.images_file}",
-        splits="<study>/data/splits.npz",
-        weights=collect("<study>/networks/{{network}}/{population}.safetensors", population=plan.populations),
-    output:
-        activations=collect(
-            "<study>/activations/{{network}}/{population}/{layer}.npy",
-            population=plan.populations,
-            layer=plan.layers,
-        ),
-        samples=collect("<study>/activations/{{network}}/{population}/samples.npz", population=plan.populations),
-        dumps=collect("<study>/activations/{{network}}/{population}/dump.json", population=plan.populations),
-    log:
-        "<study>/logs/dump_activations/{network}.log",
-    benchmark:
-        "<study>/benchmarks/dump_activations/{network}.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    params:
-        key=plan.dump_key,
-        data_key=plan.data_key,
-        network_key=plan.network_key,
-        architecture=config["architecture"],
-        layers=plan.layers,
-        recording=plan.recording,
-        position_seed=plan.draw("positions"),
-        device=config["device"],
-    message:
-        "Dumping the activations of {wildcards.network}"
-    script:
-        "../scripts/dump_activations.py"
+# Networks that give the same files share a rule: a study of one architecture has one.
+for recording in plan.recordings(run_here=True):
+
+    rule:
+        name:
+            f"dump_activations{recording.suffix}"
+        input:
+            data=plan.data_files,
+            other_data=plan.other_data_files,
+            weights=collect("<study>/networks/{{network}}/{stage}.safetensors", stage=recording.stages),
+        output:
+            activations=collect(
+                "<study>/activations/{{network}}/{population}/{layer}.npy",
+                population=recording.populations,
+                layer=recording.layers,
+            ),
+            samples=collect(
+                "<study>/activations/{{network}}/{population}/samples.npz", population=recording.populations
+            ),
+            dumps=collect("<study>/activations/{{network}}/{population}/dump.json", population=recording.populations),
+        log:
+            "<study>/logs/dump_activations/{network}.log",
+        benchmark:
+            "<study>/benchmarks/dump_activations/{network}.tsv"
+        wildcard_constraints:
+            network=recording.pattern,
+        conda:
+            "../../envs/environment.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=60,
+        params:
+            key=plan.dump_key,
+            data_key=plan.data_key,
+            network_key=plan.network_key,
+            probe_keys=plan.probe_keys,
+            architecture=plan.architecture,
+            standardisation=plan.standardisation,
+            layers=plan.layers_of,
+            recording=plan.recording,
+            probes=plan.probes,
+            position_seed=plan.draw("positions"),
+            corruption_seed=plan.draw("corruption"),
+            device=config["device"],
+        message:
+            "Dumping the activations of {wildcards.network}"
+        script:
+            "../scripts/dump_activations.py"
+
+
+for recording in plan.recordings(run_here=False):
+
+    rule:
+        name:
+            f"adopt_activations{recording.suffix}"
+        input:
+            brought=plan.brought_files,
+            data=plan.data_files,
+        output:
+            activations=collect(
+                "<study>/activations/{{network}}/{population}/{layer}.npy",
+                population=recording.populations,
+                layer=recording.layers,
+            ),
+            samples=collect(
+                "<study>/activations/{{network}}/{population}/samples.npz", population=recording.populations
+            ),
+            dumps=collect("<study>/activations/{{network}}/{population}/dump.json", population=recording.populations),
+        log:
+            "<study>/logs/adopt_activations/{network}.log",
+        benchmark:
+            "<study>/benchmarks/adopt_activations/{network}.tsv"
+        wildcard_constraints:
+            network=recording.pattern,
+        conda:
+            "../../envs/environment.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=60,
+        params:
+            key=plan.dump_key,
+            data_key=plan.shown_data_key,
+            layers=plan.layers_of,
+            taking=plan.taking,
+            position_seed=plan.draw("positions"),
+            entry=plan.entry,
+        message:
+            "Taking in the activations of {wildcards.network}"
+        script:
+            "../scripts/adopt_activations.py"

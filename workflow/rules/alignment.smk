@@ -108,6 +108,7 @@ rule run_controls:
         key=plan.controls_key,
         sides=plan.sides,
         dump_keys=plan.tile_dump_keys,
+        untrained_dump_keys=plan.untrained_dump_keys,
         shuffles=config["controls"]["shuffles"],
         threshold=config["groups"]["threshold"],
         seed=plan.controls_seed,
@@ -122,6 +123,8 @@ rule collect_scores:
     input:
         fragments=plan.score_fragments,
         redrawn=plan.resampled,
+        similarity="<study>/tables/similarity.csv",
+        calibration="<study>/tables/calibration.csv",
         networks="<study>/tables/networks.csv",
     output:
         scores=report(
@@ -151,6 +154,7 @@ rule collect_scores:
         code=code("collect_scores"),
         contents=plan.score_contents,
         redrawn_contents=plan.resampled_contents,
+        layers=plan.layers,
     message:
         "Collecting the scores"
     script:

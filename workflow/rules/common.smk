@@ -14,7 +14,7 @@ sys.path.append(os.getcwd())
 from configuration import ORIGIN, completed, require_own_place
 from convergent.errors import StudyError
 from fingerprint import code
-from plan import EXAMPLE_STAGES, Plan
+from plan import EXAMPLE_STAGES, Plan, any_of
 
 try:
     # Jobs on a cluster parse the workflow again; what the main process has checked need not be checked there.
@@ -40,7 +40,7 @@ except StudyError as error:
 
 
 wildcard_constraints:
-    network=r"net\d+",
-    population="|".join(plan.populations),
-    layer="|".join(re.escape(layer) for layer in plan.layers),
+    network=any_of(plan.networks),
+    population=any_of(plan.members),
+    layer=any_of(plan.layers),
     tile=r"\d+-\d+",

@@ -27,3 +27,34 @@ rule fetch_data:
         "Preparing the images"
     script:
         "../scripts/fetch_data.py"
+
+
+# Other images that the trained networks are shown as well.
+for probe, images in plan.other_data.items():
+
+    rule:
+        name:
+            f"fetch_{probe}"
+        output:
+            dataset=f"<study>/probes/{probe}/dataset.json",
+            images=f"<study>/probes/{probe}/{images}",
+            labels=f"<study>/probes/{probe}/labels.npy",
+            splits=f"<study>/probes/{probe}/splits.npz",
+        log:
+            f"<study>/logs/fetch_{probe}.log",
+        benchmark:
+            f"<study>/benchmarks/fetch_{probe}.tsv"
+        conda:
+            "../../envs/environment.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=60,
+        params:
+            key=plan.probe_key(probe),
+            dataset=plan.probes[probe]["dataset"],
+            seed=plan.draw("data"),
+        message:
+            f"Preparing the images of {probe}"
+        script:
+            "../scripts/fetch_data.py"

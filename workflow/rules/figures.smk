@@ -3,7 +3,7 @@
 
 rule draw_training_curves:
     input:
-        histories=collect("<study>/networks/{network}/history.csv", network=plan.networks),
+        histories=collect("<study>/networks/{network}/history.csv", network=plan.trained_here),
         networks="<study>/tables/networks.csv",
     output:
         figure=report(

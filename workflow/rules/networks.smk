@@ -8,12 +8,14 @@ rule train_network:
         labels="<study>/data/labels.npy",
         splits="<study>/data/splits.npz",
     output:
-        weights=collect("<study>/networks/{{network}}/{population}.safetensors", population=plan.populations),
+        weights=collect("<study>/networks/{{network}}/{population}.safetensors", population=plan.stages),
         history="<study>/networks/{network}/history.csv",
     log:
         "<study>/logs/train_network/{network}.log",
     benchmark:
         "<study>/benchmarks/train_network/{network}.tsv"
+    wildcard_constraints:
+        network=any_of(plan.trained_here),
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -24,7 +26,7 @@ rule train_network:
         key=plan.network_key,
         data_key=plan.data_key,
         seeds=plan.seeds,
-        architecture=config["architecture"],
+        architecture=plan.architecture,
         training=plan.training,
         checkpoints=plan.checkpoints,
         label_noise_seed=plan.draw("label_noise"),
@@ -35,9 +37,39 @@ rule train_network:
         "../scripts/train_network.py"
 
 
+rule adopt_network:
+    input:
+        plan.brought_files,
+    output:
+        trained="<study>/networks/{network}/trained.safetensors",
+        untrained="<study>/networks/{network}/untrained.safetensors",
+    log:
+        "<study>/logs/adopt_network/{network}.log",
+    benchmark:
+        "<study>/benchmarks/adopt_network/{network}.tsv"
+    wildcard_constraints:
+        network=any_of(plan.adopted),
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        key=plan.network_key,
+        seeds=plan.seeds,
+        architecture=plan.architecture,
+        images=plan.image_shape,
+        entry=plan.entry,
+    message:
+        "Taking in {wildcards.network}"
+    script:
+        "../scripts/adopt_network.py"
+
+
 rule check_networks:
     input:
-        histories=collect("<study>/networks/{network}/history.csv", network=plan.networks),
+        histories=collect("<study>/networks/{network}/history.csv", network=plan.trained_here),
     output:
         report(
             "<study>/tables/networks.csv",
@@ -57,7 +89,7 @@ rule check_networks:
         runtime=10,
     params:
         code=code("check_networks"),
-        networks=plan.networks,
+        networks=plan.trained_here,
         epochs=config["training"]["epochs"],
         accuracy_floor=config["training"]["accuracy_floor"],
     message:

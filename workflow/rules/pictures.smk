@@ -61,7 +61,7 @@ rule picture_units:
         data_key=plan.data_key,
         network_key=plan.network_key,
         dump_key=plan.dump_key,
-        architecture=config["architecture"],
+        architecture=plan.architecture,
         layers=plan.layers,
         images=config["pictures"]["images"],
         device=config["device"],

@@ -4,7 +4,7 @@ import pandas as pd
 from job import logged
 
 from convergent.figures.matching import alignment_by_depth
-from convergent.figures.style import save
+from convergent.figures.style import POPULATION_LOOKS, save
 from convergent.files import written_whole
 
 MEASURES = {
@@ -16,7 +16,8 @@ MEASURES = {
 with logged(snakemake):
     # A layer may be called by a number, as in torch.nn.Sequential.
     summary = pd.read_csv(snakemake.input.summary, dtype={"layer": str})
-    summary = summary[summary["measure"].isin(MEASURES)]
+    # Checkpoints and further probes have figures of their own.
+    summary = summary[summary["measure"].isin(MEASURES) & summary["population"].isin(POPULATION_LOOKS)]
     with written_whole(snakemake.output.table) as partial:
         summary.to_csv(partial, index=False)
     published = pd.read_csv(snakemake.input.published, keep_default_na=False)

@@ -23,7 +23,7 @@ with logged(snakemake):
     data = open_dataset(Path(snakemake.input.dataset).parent, params.data_key)
     dump = open_dump(Path(snakemake.input.record).parent, params.dump_key)
     architecture = params.architecture
-    network = build(architecture["name"], architecture["options"], data.shape, len(data.class_names), seed=0)
+    network = build(architecture["name"], architecture["options"], data.shape, architecture["classes"], seed=0)
     load_weights(snakemake.input.weights, network, params.network_key)
     chosen = units_drawn(read_examples(snakemake.input.examples, params.examples_key), network_name)
     fields = receptive_fields(network, list(chosen), data.shape)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from convergent.files import load_arrays
+from convergent.scores import require_fragment
+from convergent.tables import read_tables
 
 
 def aligned_layers(snakemake) -> Iterator[tuple[str, dict, dict]]:
@@ -18,6 +20,21 @@ def products(snakemake, stage: str) -> Iterator[dict]:
     """Arrays of one stage, layer by layer, from the first tile of the trained networks."""
     paths, keys = snakemake.input[stage], snakemake.params.product_keys[stage]
     return map(load_arrays, [paths] if isinstance(paths, str) else paths, keys)
+
+
+def pieces(paths: list[str], contents: list[tuple[list[str], bool]]) -> list[dict]:
+    """Rows of all fragments of a table, each checked to be whole and of this study.
+
+    Args:
+        paths: of the fragments.
+        contents: for each, the keys that its rows may carry, and whether it has none.
+    """
+    every = []
+    for path, (keys, empty) in zip(paths, contents, strict=True):
+        rows = read_tables([path])
+        require_fragment(path, rows, keys, empty)
+        every += rows
+    return every
 
 
 def table(path: str, **options) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from convergent.tables import write_table
 with logged(snakemake):
     layer, params = snakemake.wildcards.layer, snakemake.params
     activations, images = open_layer(snakemake.input.records, params.dump_keys, layer)
-    untrained, _ = open_layer(snakemake.input.untrained_records, params.dump_keys, layer)
+    untrained, _ = open_layer(snakemake.input.untrained_records, params.untrained_dump_keys, layer)
     x, y = sides(activations, params.sides)
     generator = np.random.default_rng(params.seed)
     rows = []
@@ -36,7 +36,8 @@ with logged(snakemake):
                 # Any clustering finds something alike: this is what it finds by chance.
                 found = main_group_scores(within[a], within[b], between, *live, threshold=params.threshold)
                 score("shuffled", a, b, found, draw)
-    for (a, b), moments in across(activations, untrained, pairs(*params.sides)).items():
+    ordered = [both for a, b in pairs(*params.sides) for both in ((a, b), (b, a)) if both[1] in untrained]
+    for (a, b), moments in across(activations, untrained, ordered).items():
         score("against_untrained", a, b, align(moments.correlation(), *(units.live for units in moments.units()))[0])
     # What a network has to do with itself belongs to the tile on the diagonal, so that it is scored once.
     for network, values in x.items() if y is None else ():

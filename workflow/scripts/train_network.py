@@ -18,7 +18,7 @@ with logged(snakemake):
         params.architecture["name"],
         params.architecture["options"],
         data.shape,
-        len(data.class_names),
+        params.architecture["classes"],
         params.seeds["initialisation"],
     )
 
