@@ -54,8 +54,9 @@ def main() -> None:
     for name in re.findall(r"\(docs/figures/([\w-]+)\.png\)", text):
         # A figure of one layer is named after its folder and the layer.
         figure, _, layer = name.rpartition("-")
-        source = f"{figure}/{layer}" if figure else name
-        shutil.copy2(STUDY / "figures" / f"{source}.png", ROOT / "docs" / "figures" / f"{name}.png")
+        source = STUDY / "figures" / f"{f'{figure}/{layer}' if figure else name}.png"
+        if source.exists():  # benchmarks draw the others
+            shutil.copy2(source, ROOT / "docs" / "figures" / f"{name}.png")
 
 
 if __name__ == "__main__":
