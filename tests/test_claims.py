@@ -44,6 +44,7 @@ FIGURES = (
     *("alignment_by_depth", "matching_curves", "information", "sparse_prediction", "sparse_maps/{layer}"),
     *("unit_predictors/{layer}", "groups/{layer}", "unit_groups/{layer}", "activation_spectra"),
     *("activity_extremes/{layer}", "unit_pairs/{layer}", "few_predictors", "matched_activity"),
+    *("similarity_by_depth", "similarity_over_training"),
 )
 MEASURES = (
     *("semi_match_mean", "match_mean", "match_overlap", "mutual_best_share", "share_below_half", "share_strong"),
@@ -59,6 +60,7 @@ MEASURES = (
         "largest_mean",
     ),
     *("matched_mean_correlation", "matched_deviation_correlation", "trained_map_nonzero_share_10^-2.6"),
+    *("permutation_correlation", "procrustes", "ridge_r2"),
     *(f"trained_map_loss_{decay}" for decay in ("0", "1e-5", "1e-4", "1e-3", "10^-2.6", "1e-2", "1e-1")),
 )
 
@@ -98,7 +100,7 @@ def published_number(layer, reference):
 
 
 def values_with(claim, target):
-    """Scores of the trained networks in which the statistic of a claim is `target` in every layer."""
+    """Scores of the trained networks in which the statistic of a claim is `target`; others stand at 0.2 beside it."""
     first, second = (*claim.measures, "")[:2]
     match claim.statistic:
         case "excess_over_chance":
@@ -133,6 +135,12 @@ def values_with(claim, target):
             return {(layer, first): 0.9 - target * place for place, layer in enumerate(order)}
         case "depth_correlation":
             return {(layer, first): 0.5 + np.sign(target) * depth / 10 for depth, layer in enumerate(LAYERS)}
+        case "less_beside":
+            return {(layer, first): 0.2 + target for layer in LAYERS}
+        case "beside_relative":
+            return {(layer, first): 0.2 / target for layer in LAYERS}
+        case "widening":
+            return {(layer, first): 0.2 + target * depth for depth, layer in enumerate(LAYERS)}
         case _:
             return {(layer, measure): target for layer in LAYERS for measure in claim.measures}
 
@@ -143,7 +151,8 @@ def judged(claim, values, draws=(), regime=None, layers=LAYERS, convolutional=CO
     chance = [row for layer in CONVOLUTIONAL for row in draw_rows(layer, "semi_match_mean", np.linspace(0.1, 0.3, 20))]
     against = score_rows({(layer, "semi_match_mean"): 0.25 for layer in CONVOLUTIONAL}, "against_untrained")
     regime = regime or (claim.regime if claim.regime != "any" else "scaled")
-    rows = [*score_rows(values), *against, *more]
+    compared = score_rows({(layer, measure): 0.2 for layer in LAYERS for measure in claim.measures}, claim.beside)
+    rows = [*score_rows(values), *against, *more, *(compared if claim.beside and not more else ())]
     options = {"network_draws": 40} | options
     return judge([question], rows, [*chance, *draws], PUBLISHED, layers, convolutional, regime, **options)[1]
 
@@ -189,7 +198,7 @@ def test_claims_without_a_threshold_are_measured_and_reported(claim):
 
 
 def test_the_ledger_names_what_exists():
-    assert [question.question for question in QUESTIONS] == ["Q1", "Q2", "Q3", "Q4", "Q5"]
+    assert [question.question for question in QUESTIONS] == [f"Q{number}" for number in range(1, 7)]
     assert {claim.statistic for claim in CLAIMS.values()} == set(STATISTICS)
     published = {(row["measure"], row["setting"]) for row in PUBLISHED}
     for claim in CLAIMS.values():
@@ -375,7 +384,7 @@ def test_claims_of_another_regime_are_not_tested():
 def test_layers_that_do_not_exist_are_a_reason(claim):
     row = judged(claim, {}, layers=["hidden1", "hidden2"], convolutional=[])
     assert row["verdict"] == NOT_TESTED
-    assert row["reason"].startswith("the study has no ")
+    assert re.match("the study has (no |2 such layers, 3 are needed)", row["reason"])
 
 
 def test_too_few_layers_are_a_reason():
@@ -552,13 +561,14 @@ def ledger():
     values = {(layer, measure): uneven(generator, 0.4) for layer in LAYERS for measure in MEASURES}
     values |= {(layer, "information_compared"): 8 for layer in LAYERS}
     draws = [row for layer in LAYERS for row in draw_rows(layer, "semi_match_mean", [0.1] * 20)]
-    rows = [row for name in ("trained", "untrained", "against_untrained") for row in score_rows(values, name)]
+    beside = {claim.beside for claim in CLAIMS.values() if claim.beside}
+    rows = [row for name in ("trained", "untrained", "against_untrained", *beside) for row in score_rows(values, name)]
     return judge(QUESTIONS, rows, draws, PUBLISHED, LAYERS, CONVOLUTIONAL, "scaled", network_draws=50)
 
 
 def test_the_whole_ledger_is_judged_on_complete_scores(ledger):
-    assert [row["claim"] for row in ledger if "." not in row["claim"]] == ["Q1", "Q2", "Q3", "Q4", "Q5"]
-    assert {row["claim"] for row in ledger} == {"Q1", "Q2", "Q3", "Q4", "Q5", *CLAIMS}
+    assert [row["claim"] for row in ledger if "." not in row["claim"]] == [f"Q{number}" for number in range(1, 7)]
+    assert {row["claim"] for row in ledger if "." in row["claim"]} == set(CLAIMS)
     for row in ledger:
         assert tuple(row) == CLAIM_COLUMNS
         claim = CLAIMS.get(row["claim"])
@@ -599,3 +609,33 @@ def test_the_markdown_table_is_whole(ledger):
     measured = [row for row in ledger if "." not in row["claim"] or np.isfinite(row["measured"])]
     assert len(lines) == 2 + len(measured)
     assert sum(line.endswith("| reported |") for line in lines) == sum(not claim.bound for claim in CLAIMS.values())
+
+
+def test_a_claim_beside_a_population_that_the_study_lacks_is_not_tested():
+    claim = CLAIMS["Q6.first_epoch"]
+    row = judged(claim, values_with(claim, 0.9), more=score_rows({("conv1", "procrustes"): 0.2}, "epoch_0002"))
+    assert (row["verdict"], row["reason"]) == (
+        NOT_TESTED,
+        "the study has no procrustes of conv1 for epoch_0001 networks",
+    )
+
+
+def test_a_population_beside_is_asked_of_the_statistics_that_need_one(tmp_path):
+    for name, change in (("Q6.core", {"beside": ""}), ("Q1.overlap", {"beside": "untrained"})):
+        content = yaml.safe_load(LEDGER.read_text())
+        for question in content["questions"]:
+            for entry in question["claims"]:
+                if entry["claim"] == name:
+                    entry.update(change)
+        (tmp_path / "claims.yaml").write_text(yaml.safe_dump(content))
+        with pytest.raises(StudyError, match=f"{name}`: field `beside` names a population"):
+            load_claims(tmp_path / "claims.yaml")
+
+
+def test_a_gap_that_widens_is_the_slope_of_a_line_fitted_to_it(generator):
+    claim = CLAIMS["Q6.noise"]
+    own, noisy = generator.uniform(size=(2, len(LAYERS)))
+    values = {(layer, "procrustes"): value for layer, value in zip(LAYERS, own, strict=True)}
+    beside = {(layer, "procrustes"): value for layer, value in zip(LAYERS, noisy, strict=True)}
+    row = judged(claim, values, more=score_rows(beside, "noise"))
+    assert row["measured"] == pytest.approx(np.polyfit(range(len(LAYERS)), own - noisy, 1)[0])

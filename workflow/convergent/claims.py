@@ -88,6 +88,7 @@ class Claim(NamedTuple):
     baseline: str = "none"
     published: object = ""
     against: tuple[dict, ...] = ()
+    beside: str = ""
     remark: str = ""
 
 
@@ -147,7 +148,7 @@ def read_claim(entry: object, path: str) -> Claim:
     required = [name for name in Claim._fields if name not in Claim._field_defaults]
     check_fields(entry, where, required, Claim._fields)
     fields = dict(entry, layers=entry["layers"] if isinstance(entry["layers"], list) else [entry["layers"]])
-    for name in ("claim", "statement", "source", "quantity", "figure", "remark"):
+    for name in ("claim", "statement", "source", "quantity", "figure", "beside", "remark"):
         if not isinstance(fields.get(name, ""), str):
             raise StudyError(f"{where}: field `{name}` must be text.")
     for name in ("core", "counts"):
@@ -216,6 +217,9 @@ def check_statistic(claim: Claim, where: str) -> None:
         )
     if not claim.layers:
         raise StudyError(f"{where}: field `layers` is empty: name a role.")
+    if bool(claim.beside) != statistic.beside:
+        need = "needs one" if statistic.beside else "has no use for one"
+        raise StudyError(f"{where}: field `beside` names a population, and statistic {claim.statistic} {need}.")
     compared = len(claim.measures) if claim.statistic == "distance_from_published" else 0
     if len(claim.against) != compared:
         raise StudyError(f"{where}: field `against` has {len(claim.against)} entries, but needs {compared}.")
@@ -442,6 +446,25 @@ def depth_correlation(view: View, claim: Claim, layers: Sequence[str]) -> np.nda
         return ranks @ depth / np.sqrt((ranks**2).sum(axis=1) * (depth**2).sum())
 
 
+def less_beside(view: View, claim: Claim, layer: str) -> np.ndarray:
+    """The mean less that of another population."""
+    (measure,) = claim.measures
+    return view.read(layer, measure) - view.read_other(claim.beside, layer, measure, weighted_means)
+
+
+def beside_relative(view: View, claim: Claim, layer: str) -> np.ndarray:
+    """The mean of another population relative to the mean."""
+    (measure,) = claim.measures
+    return positive_ratio(view.read_other(claim.beside, layer, measure, weighted_means), view.read(layer, measure))
+
+
+def widening(view: View, claim: Claim, layers: Sequence[str]) -> np.ndarray:
+    """The slope, per layer, of the mean less that of another population."""
+    gaps = np.stack([less_beside(view, claim, layer) for layer in layers], axis=1)
+    depth = np.arange(len(layers)) - (len(layers) - 1) / 2
+    return gaps @ depth / np.dot(depth, depth)
+
+
 class Statistic(NamedTuple):
     """A statistic of one layer at a time, or over the depth of all the layers together."""
 
@@ -450,6 +473,7 @@ class Statistic(NamedTuple):
     over_depth: int = 0  # the fewest layers that it needs; 0: one layer at a time
     # Values that it can have, which an interval does not leave; None: those of its measure.
     limits: tuple[float, float] | None = (-np.inf, np.inf)
+    beside: bool = False  # whether it compares with another population
 
 
 STATISTICS = {
@@ -470,6 +494,9 @@ STATISTICS = {
     "smallest_rise": Statistic(smallest_rise, over_depth=2),
     "smallest_drop_in_published_order": Statistic(smallest_drop_in_published_order, over_depth=2),
     "depth_correlation": Statistic(depth_correlation, over_depth=3, limits=(-1, 1)),
+    "less_beside": Statistic(less_beside, beside=True),
+    "beside_relative": Statistic(beside_relative, limits=(0, np.inf), beside=True),
+    "widening": Statistic(widening, over_depth=3, beside=True),
 }
 
 
