@@ -229,7 +229,7 @@ def test_names_that_do_not_fit_are_counted_and_compared(tmp_path):
         load_checkpoint(path, network())
     message = one_sentence(error)
     assert "lacks 1 of the network's 9 tensors ('3.weight' (did you mean '3.wieght'?))" in message
-    assert "has 1 that the network does not know ('3.wieght' (did you mean '3.weight'?))" in message
+    assert "has 1 tensor unknown to the network ('3.wieght' (did you mean '3.weight'?))" in message
     torch.save({f"more.{number}": torch.ones(1) for number in range(5)}, path)
     with pytest.raises(StudyError) as error:
         load_checkpoint(path, network())

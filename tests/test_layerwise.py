@@ -100,12 +100,12 @@ def test_measures_of_pairs_of_images_look_at_a_sample_of_many(generator):
     assert linear[2].value == MEASURES["cka_linear"](x, y)
 
 
-def test_controls_know_the_answer(networks, generator):
+def test_controls_know_the_answer(networks):
     names = ["cka_linear", "procrustes", "permutation_correlation", "soft_matching", "mutual_knn"]
     untrained = {"b": networks["a"]}  # pretends that b began as a: whoever is compared with it is compared with a
     trained = {name: networks[name] for name in ("a", "b")}
     pairs = [("a", "b")]
-    found = list(control(trained, untrained, pairs, trained, names, [0.1, 2.0], 1000, generator))
+    found = list(control(trained, untrained, pairs, trained, names, [0.1, 2.0], 1000, seed=4))
     values = {}
     for population, a, b, one in found:
         assert one.layer_a == one.layer_b
@@ -134,7 +134,7 @@ def test_a_rotated_partner_tells_whether_single_units_matter(generator):
         "a": {"l": Representation(x, "a")},
         "b": {"l": Representation(x + 0.1 * generator.normal(size=x.shape), "b")},
     }
-    found = control(alike, {}, [("a", "b")], (), ["permutation_correlation"], [1.0, 2.0], 1000, generator)
+    found = control(alike, {}, [("a", "b")], (), ["permutation_correlation"], [1.0, 2.0], 1000, seed=4)
     values = {population: one.value for population, _, _, one in found}
     assert set(values) == {"shuffled", "against_rotated"}
     assert values["against_rotated"] < 0.8 < 0.98 < MEASURES["permutation_correlation"](x, alike["b"]["l"])
@@ -198,3 +198,14 @@ def test_networks_on_other_images_are_refused(tmp_path, generator):
     record = json.loads(records["two"].read_text())
     with pytest.raises(StudyError, match="another run"):
         open_networks([records["two"]], {"two": record["key"] + "x"}, "mean")
+
+
+def test_controls_of_a_pair_do_not_depend_on_the_other_networks(networks):
+    def drawn(pairs, alone, seed=4):
+        found = control(networks, {}, pairs, alone, ["cka_linear", "soft_matching"], [0.5, 1.0], 1000, seed)
+        return {(population, *ab, one.layer_a, one.measure): one.value for population, *ab, one in found}
+
+    together = drawn([("a", "b"), ("a", "c"), ("b", "c")], ["a", "b", "c"])
+    apart = drawn([("b", "c")], ["c"])
+    assert apart == {place: value for place, value in together.items() if place in apart} and len(apart) > 20
+    assert drawn([("b", "c")], ["c"], seed=5) != apart

@@ -88,7 +88,8 @@ def load_checkpoint(path: str | Path, network: nn.Module) -> None:
         if missing:
             faults.append(f"lacks {len(missing)} of the network's {len(expected)} tensors ({some(missing, weights)})")
         if unexpected:
-            faults.append(f"has {len(unexpected)} that the network does not know ({some(unexpected, expected)})")
+            tensors = "tensor" if len(unexpected) == 1 else "tensors"
+            faults.append(f"has {len(unexpected)} {tensors} unknown to the network ({some(unexpected, expected)})")
         raise StudyError(
             f"the checkpoint {path} {' and '.join(faults)}: choose the architecture, its options and the number of "
             "classes that it was written from."

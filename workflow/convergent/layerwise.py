@@ -16,6 +16,7 @@ import numpy as np
 
 from convergent.activations import open_dump
 from convergent.errors import StudyError
+from convergent.files import digest
 from convergent.samples import ROWS_PER_BLOCK, blocks
 from convergent.similarity import Measure, Representation, Undefined, measure_named
 from convergent.similarity.calibration import Calibrated, CalibratedMaximum, calibrate, calibrate_maximum
@@ -187,7 +188,7 @@ def control(
     names: Iterable[str],
     levels: Iterable[float],
     largest_samples: int,
-    generator: np.random.Generator,
+    seed: int,
 ) -> Iterator[tuple[str, str, str, Similarity]]:
     """What measures give, layer by layer, where the answer is known.
 
@@ -202,7 +203,7 @@ def control(
         names: of the measures.
         levels: of noise, in standard deviations of each unit.
         largest_samples: see `options_of`.
-        generator: of all that is random.
+        seed: of all that is random; each draw also depends on the names of the networks, and on nothing else.
 
     Yields:
         population, network a, network b, similarity.
@@ -220,17 +221,24 @@ def control(
         for first, second in ((a, b), (b, a)):
             if second in untrained:
                 yield from score("against_untrained", first, second, untrained[second])
+        generator = drawing(seed, a, b)
         order = generator.permutation(next(iter(networks[b].values())).samples)
         yield from score("shuffled", a, b, changed(networks[b], lambda values, order=order: values[order]))
         if of_units:
             yield from score("against_rotated", a, b, rotations(networks[b], generator), of_units)
     for network in alone:
-        x = networks[network]
-        yield from score("permuted", network, network, changed(x, lambda values: permuted(values, generator)))
+        x, generator = networks[network], drawing(seed, network)
+        copy = changed(x, lambda values, generator=generator: permuted(values, generator))
+        yield from score("permuted", network, network, copy)
         yield from score("rotated", network, network, rotations(x, generator))
         for level in levels:
-            copy = changed(x, lambda values, level=level: noisy(values, level, generator))
+            copy = changed(x, lambda values, level=level, generator=generator: noisy(values, level, generator))
             yield from score(f"noisy_{level:g}", network, network, copy)
+
+
+def drawing(seed: int, *names: str) -> np.random.Generator:
+    """A source of chance for these networks, whichever others there are."""
+    return np.random.default_rng([seed, *(int(digest(name)[:8], 16) for name in names)])
 
 
 def rotations(x: Layers, generator: np.random.Generator) -> dict[str, Representation]:

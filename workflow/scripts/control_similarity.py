@@ -1,6 +1,5 @@
 """What measures of similarity give where the answer is known: copies, noise, shuffled images, untrained networks."""
 
-import numpy as np
 from job import logged
 
 from convergent.layerwise import control, open_networks, similarity_rows
@@ -23,7 +22,7 @@ with logged(snakemake):
         names=settings["measures"],
         levels=params.noise,
         largest_samples=settings["largest_samples"],
-        generator=np.random.default_rng(params.seed),
+        seed=params.seed,
     )
     rows = similarity_rows(params.study, params.key, found)
     write_table(snakemake.output[0], (*SIMILARITY_COLUMNS, "key", "rows"), fragment(rows))
