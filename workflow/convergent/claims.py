@@ -93,12 +93,13 @@ class Claim(NamedTuple):
 
 
 class Question(NamedTuple):
-    """One question with the paper's answer and the claims that it rests on."""
+    """One question with its paper's answer and the claims that it rests on."""
 
     question: str
     asks: str
     answer: str
     claims: list[Claim]
+    source: str = "Li et al. 2016"
 
 
 class NotTested(Exception):
@@ -130,7 +131,7 @@ def load_claims(path: str | Path) -> list[Question]:
 def read_question(entry: object, path: str) -> Question:
     """A question from its mapping, its claims checked."""
     where = f"{path}: question `{entry.get('question', '?') if isinstance(entry, dict) else entry}`"
-    check_fields(entry, where, required=Question._fields, allowed=Question._fields)
+    check_fields(entry, where, required=required_of(Question), allowed=Question._fields)
     if not isinstance(entry["claims"], list):
         raise StudyError(f"{where}: field `claims` must be a list.")
     question = Question(**entry)._replace(claims=[read_claim(claim, path) for claim in entry["claims"]])
@@ -145,8 +146,7 @@ def read_question(entry: object, path: str) -> Question:
 def read_claim(entry: object, path: str) -> Claim:
     """A claim from its mapping, every field checked."""
     where = f"{path}: claim `{entry.get('claim', '?') if isinstance(entry, dict) else entry}`"
-    required = [name for name in Claim._fields if name not in Claim._field_defaults]
-    check_fields(entry, where, required, Claim._fields)
+    check_fields(entry, where, required_of(Claim), Claim._fields)
     fields = dict(entry, layers=entry["layers"] if isinstance(entry["layers"], list) else [entry["layers"]])
     for name in ("claim", "statement", "source", "quantity", "figure", "beside", "remark"):
         if not isinstance(fields.get(name, ""), str):
@@ -174,6 +174,11 @@ def read_claim(entry: object, path: str) -> Claim:
             )
     check_statistic(claim, where)
     return claim
+
+
+def required_of(entry: type) -> list[str]:
+    """The fields of an entry that have no default."""
+    return [name for name in entry._fields if name not in entry._field_defaults]
 
 
 def check_fields(entry: object, where: str, required: Iterable[str], allowed: Sequence[str]) -> None:
@@ -798,7 +803,7 @@ def question_row(question: Question, rows: list[dict]) -> dict:
     )
     return empty | {
         "claim": question.question,
-        "source": "Li et al. 2016",
+        "source": question.source,
         "statement": f"{question.asks} {question.answer}",
         "criterion": "every criterion below holds; it is answered no if a core one does not",
         "verdict": verdict,
