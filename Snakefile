@@ -29,11 +29,13 @@ include: "workflow/rules/similarity.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/noise.smk"
 include: "workflow/rules/provenance.smk"
 
 
 localrules:
     all,
+    noise,
     record_config,
     write_provenance,
 
@@ -42,6 +44,13 @@ rule all:
     default_target: True
     input:
         plan.results,
+
+
+# Alignment against noise and sample size, a study of its own (Umar & Laio 2026).
+rule noise:
+    input:
+        "<study>/noise/claims.html",
+        [f"<study>/figures/{name}.svg" for name in plan.noise_figures],
 
 
 onsuccess:

@@ -256,3 +256,16 @@ def test_as_a_program(folder):
     words = [*words[:3], "mlp"]
     run = subprocess.run(words, cwd=folder, env={"PYTHONPATH": workflow}, capture_output=True, text=True)
     assert run.returncode == 1 and run.stderr.count("\n") == 1 and not run.stdout
+
+
+def test_a_users_module_may_hold_tensors_of_its_own(tmp_path, monkeypatch):
+    """A network is asked for its layers without memory; what its module holds must stay real."""
+    (tmp_path / "holding.py").write_text(
+        "import torch\nfrom torch import nn\n\nMEAN = torch.tensor([0.5])\n\n\n"
+        "class Centred(nn.Module):\n    def __init__(self, classes):\n        super().__init__()\n"
+        "        self.last = nn.Linear(64, classes)\n\n    def forward(self, x):\n"
+        "        return self.last((x - MEAN * float(x.mean())).flatten(1))\n\n\n"
+        "def network(input_shape, classes):\n    return Centred(classes)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert layer_shapes("holding:network", {}, (1, 8, 8), 10)["last"] == (10,)

@@ -1,5 +1,6 @@
 """Networks from anywhere: what the list says, what each source can give, and what is refused before any job."""
 
+import os
 import re
 
 import numpy as np
@@ -21,6 +22,10 @@ def files(tmp_path, generator):
         (tmp_path / name).mkdir()
         for layer, units in (("fc1", 7), ("fc2", 4)):
             np.save(tmp_path / name / f"{layer}.npy", generator.normal(size=(800, units)).astype("f4"))
+    (tmp_path / "odd").mkdir()
+    np.save(tmp_path / "odd" / "scalar.npy", np.float32(1))
+    np.save(tmp_path / "odd" / "objects.npy", np.array([[{}]], dtype=object))
+    np.save(tmp_path / "odd" / "stacked.npy", np.ones((1600, 3), dtype="f4"))
     np.savez(tmp_path / "few.npz", fc1=np.ones((30, 3)), fc2=np.ones((30, 3)))
     torch.save({}, tmp_path / "weights.pt")
     return tmp_path
@@ -178,7 +183,20 @@ def test_a_key_follows_what_a_network_is_made_from(files):
         ({"activations": "FILES/nowhere"}, "`networks.1`: .*nowhere"),
         ({"activations": "FILES/mine", "layers": ["fc1", "fc3"]}, "mine has no array 'fc3' (did you mean"),
         ({"activations": "FILES/mine", "untrained": "FILES/few.npz"}, None),
-        ({"activations": "FILES/few.npz"}, "networks.0 is of 800 images and networks.1 of 30"),
+        ({"activations": "FILES/odd", "layers": {"fc1": "scalar"}}, "has shape ()"),
+        ({"activations": "FILES/odd", "layers": {"fc1": "objects"}}, "holds Python objects"),
+        (
+            {"activations": "FILES/odd", "layers": {"fc1": "stacked"}, "images": 800},
+            "fc1 has one row per image in networks.0",
+        ),
+        (
+            {"activations": "FILES/odd", "layers": {"fc1": "stacked"}, "images": 700},
+            "has 1600 rows where there are 700",
+        ),
+        ({"trained": 1, "layers": {1: "fc1"}}, "has a name that is no text"),
+        ({"trained": 1, "layers": {}}, "`networks.1.layers` is empty"),
+        ({"torchvision": "torchvision:resnet19"}, "`networks.1`: .*resnet19.*did you mean"),
+        ({"activations": "FILES/few.npz"}, "networks.0 is of 800 images and networks.1.activations of 30"),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_sentence(files, entry, sentence):
@@ -200,6 +218,7 @@ def test_what_cannot_work_is_refused_in_one_sentence(files, entry, sentence):
     ("probe", "sentence"),
     [
         ({"name": "trained", "corruption": "noise", "strength": 1}, "names another population"),
+        ({"name": "controls", "corruption": "noise", "strength": 1}, "names another population"),
         ({"name": "epoch_x", "corruption": "noise", "strength": 1}, "names another population"),
         ({"name": "x"}, "must have one of corruption and dataset"),
         ({"name": "x", "corruption": "noise"}, "must have a strength"),
@@ -230,3 +249,80 @@ def test_unknown_measures_are_refused():
     for key in ("measures", "calibrated", "over_layers"):
         with pytest.raises(StudyError, match=f"`similarity.{key}`: there is no measure 'cka_liner' \\(did you mean"):
             completed({"study": "mine", "similarity": {key: ["cka_liner"]}})
+
+
+def test_networks_that_share_layers_two_by_two_are_compared_there(files):
+    """No layer is common to all, but two of three have fc1: what compares like with like has rows for these."""
+    networks = [{"trained": 2, "architecture": SMALL}, {"activations": str(files / "mine"), "layers": {"x": "fc1"}}]
+    plan = Plan(completed(mixed(files, networks=networks, probes=[], networks_per_tile=2)))
+    assert plan.layers == []
+    contents = plan.similarity_contents(None)
+    pieces = dict(zip(plan.similarity_fragments(None), contents["similarity"], strict=True))
+    empty = {path.removeprefix("<study>/similarity/"): content[1] for path, content in pieces.items()}
+    assert empty["epoch_0001/1-1.csv"] is False and empty["trained/1-2.csv"] is False
+    assert (empty["controls/1-1.csv"], empty["controls/1-2.csv"], empty["controls/2-2.csv"]) == (False, True, False)
+    calibrated = dict(zip(plan.calibration_fragments(None), contents["calibration"], strict=True))
+    assert calibrated["<study>/calibration/trained/1-1.csv"][1] is False
+
+
+def test_maps_of_one_name_have_one_size_where_rows_are_positions(files):
+    caffenet = {"kernels": [3] * 5, "strides": [1] * 5, "paddings": [1] * 5, "pool_kernel": 2, "dense": [8, 8]}
+    caffenet["channels"] = [4] * 5
+    networks = [
+        {"trained": 1, "architecture": {"name": "caffenet", "options": caffenet | {"pools": pools}}}
+        for pools in ([1], [])
+    ]
+    config = mixed(files, networks=networks, activations={"layers": ["conv1", "conv2"]})
+    with pytest.raises(
+        StudyError, match=r"layer conv2 has 4 x 4 positions per image in networks\.0 and 8 x 8 positions"
+    ):
+        completed(config)
+    completed(config | {"activations": {"layers": ["conv1", "conv2"], "positions": "mean"}})
+    few = [{"name": name, "activations": str(files / "few.npz")} for name in ("one", "two")]
+    with pytest.raises(StudyError, match=r"information\.bins"):
+        completed(mixed(files, networks=few, training={}, probes=[], information={"bins": 100}))
+
+
+def test_a_file_that_was_replaced_by_an_older_one_is_noticed(files):
+    config = mixed(files)
+    before = Plan(completed(config)).dump_key(Names(network="bare"))
+    path = files / "mine" / "fc1.npy"
+    np.save(path, np.load(path) + 1)
+    os.utime(path, (1e9, 1e9))
+    assert Plan(completed(config)).dump_key(Names(network="bare")) != before
+
+
+def test_a_name_keeps_its_seeds_wherever_it_stands(files):
+    def seeds(networks):
+        plan = Plan(completed(mixed(files, networks=networks)))
+        return {network: plan.seeds(Names(network=network)) for network in plan.trained_here}
+
+    mine, wide = (
+        {"trained": 2, "name": "mine", "architecture": SMALL},
+        {"trained": 1, "name": "wide", "architecture": SMALL},
+    )
+    assert seeds([mine, wide]) == seeds([wide, mine])
+    assert len({str(seed) for seed in seeds([mine, wide]).values()}) == 3
+    numbered = seeds([{"trained": 2, "architecture": SMALL}])
+    assert numbered == {
+        name: seed for name, seed in seeds([{"trained": 3, "architecture": SMALL}]).items() if name != "net3"
+    }
+
+
+def test_untrained_networks_mean_something_where_only_some_share_their_beginning(files):
+    assert Plan(completed(mixed(files, vary="data_order"))).meaningless_baselines == []
+    alike = mixed(files, networks=[{"trained": 3, "architecture": SMALL}], vary="data_order")
+    assert Plan(completed(alike)).meaningless_baselines == ["untrained", "against_untrained"]
+
+
+def test_another_data_set_as_probe_needs_only_what_differs():
+    config = completed({"study": "mine", "probes": [{"name": "data", "dataset": {"name": "digits", "train": 300.0}}]})
+    assert config["probes"][0]["dataset"] == {
+        "name": "digits",
+        "train": 300,
+        "validation": None,
+        "probe": None,
+        "options": {},
+    }
+    whole = completed({"study": "mine", "networks": [{"trained": 2.0}]})
+    assert Plan(whole).networks == ["net1", "net2"]

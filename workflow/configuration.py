@@ -82,6 +82,8 @@ def fill(values: object, rules: dict) -> None:
             items = rule.get("items", {})
             values[name] = [whole(item, items) for item in value] if isinstance(value, list) else whole(value, rule)
             fill(value, rule)
+            for item in values[name] if isinstance(value, list) else ():
+                fill(item, items)
 
 
 def whole(value: object, rule: dict) -> object:
@@ -95,7 +97,7 @@ def in_order(values: object, rules: dict) -> object:
     if not isinstance(values, dict):
         return values
     known = rules.get("properties", {})
-    names = [*(name for name in known if name in values), *sorted(set(values) - set(known))]
+    names = [*(name for name in known if name in values), *sorted(set(values) - set(known), key=str)]
     return {name: in_order(values[name], known.get(name, {})) for name in names}
 
 
@@ -141,6 +143,8 @@ def sentence(fault: ValidationError) -> str:
             return f"{key} is {shown(found)}, but may hold only {fault.schema['allowed']}."
         case "minLength":
             return f"{key} is empty: give it a value."
+        case "minProperties":
+            return f"{key} is empty: name at least {limit}."
         case "minItems" | "maxItems":
             amount = "at least" if fault.validator == "minItems" else "at most"
             return f"{key} has {len(found)} entries, but must have {amount} {limit}."
@@ -181,6 +185,7 @@ def check_meaning(config: dict) -> None:
     for source in sources:
         check_source(source, config, probe)
     check_images(sources, probe)
+    check_maps(sources, config["activations"]["positions"])
     with naming("maps.layers"):
         require_recorded(config["maps"]["layers"] or (), in_common(sources))
     check_decays(config["maps"])
@@ -231,14 +236,39 @@ def check_source(source: Source, config: dict, probe: int) -> None:
                 f"config key `{source.key}.{name}` has {len(source.entry[name])} numbers, but images have {channels} "
                 "channels: give one for each."
             )
-    if source.runs_here:
-        check_positions(activations, layers)
-        check_bins(config["information"]["bins"], probe, activations, layers)
+    check_positions(activations, layers)
+    images = probe if source.runs_here else source.arrays["activations"][1]
+    check_bins(config["information"]["bins"], images, activations, layers)
+
+
+def check_maps(sources: list[Source], positions: str) -> None:
+    """Raise StudyError unless a layer has the same positions in all networks, where rows are positions."""
+    if positions in ("mean", "flatten"):
+        return
+    for layer in in_common(sources):
+        places = {source.key: source.shapes[layer] for source in sources}
+        places = {key: shape[1:] if len(shape) == 3 else shape[:-1] for key, shape in places.items()}
+        first = next(iter(places))
+        for key, place in places.items():
+            if place != places[first]:
+                raise StudyError(
+                    f"config key `networks`: layer {layer} has {shown_size(places[first])} per image in {first} and "
+                    f"{shown_size(place)} in {key}: set activations.positions to mean or flatten, or give one of them "
+                    "another name (layers)."
+                )
+
+
+def shown_size(place: tuple[int, ...]) -> str:
+    """The positions of a map or of tokens in words."""
+    return f"{' x '.join(map(str, place))} positions" if place else "one row"
 
 
 def check_images(sources: list[Source], probe: int) -> None:
     """Raise StudyError unless all networks were, or will be, shown equally many images."""
-    shown = {source.key: probe if source.runs_here else source.images_recorded for source in sources}
+    shown = {source.key: probe for source in sources if source.runs_here}
+    for source in sources:
+        for name, (_, images) in ({} if source.runs_here else source.arrays).items():
+            shown[f"{source.key}.{name}"] = images
     first, expected = next(iter(shown.items()))
     for key, found in shown.items():
         if found != expected:
@@ -257,7 +287,7 @@ def check_probes(config: dict) -> None:
     """
     dataset = config["dataset"]
     shape = datasets.image_shape(dataset["name"], dataset["options"])
-    taken = ["trained", "untrained", "shuffled", "permuted", "rotated", "siblings", "resampled"]
+    taken = ["trained", "untrained", "controls", "shuffled", "permuted", "rotated", "siblings", "resampled"]
     for place, probe in enumerate(config["probes"]):
         key, name = f"probes.{place}", probe["name"]
         if name in taken or name.startswith(("epoch_", "noisy_", "against_")):

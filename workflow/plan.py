@@ -19,6 +19,8 @@ from convergent.architectures import complete_options
 from convergent.datasets import images_file, input_files
 from convergent.decays import PUBLISHED_UNITS
 from convergent.files import digest
+from convergent.noise.protocols import PROTOCOLS, cells
+from convergent.statistics import pairs
 from fingerprint import WORKFLOW, code, users_code
 from sources import Source, in_common, sources_of
 
@@ -27,6 +29,7 @@ FIRST_TILE = "1-1"
 # The ledger needs intervals of the costly measures for the first two layers only.
 COSTLY_LAYERS = 2
 EXAMPLE_STAGES = ("statistics", "alignment", "information", "groups", "maps")  # what the examples are chosen from
+MOST_NETWORKS = 10_000
 MOST_DRAWN = 4  # networks whose most and least active units are shown, as in the paper
 
 
@@ -151,9 +154,14 @@ class Plan:
             return [
                 file
                 for place in places
-                for file in ([place] if place.endswith(".npz") else [f"{place}/{layer}.npy" for layer in layers])
+                for file in ([place] if Path(place).is_file() else [f"{place}/{layer}.npy" for layer in layers])
             ]
         return [source.entry["checkpoint"]] if source.kind == "checkpoint" else []
+
+    def brought(self, wildcards) -> list[list]:
+        """Size and time of these files, which tell that one was replaced, also by an older one."""
+        found = [Path(file) for file in self.brought_files(wildcards)]
+        return [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in found if file.exists()]
 
     @property
     def data_files(self) -> list[str]:
@@ -202,7 +210,8 @@ class Plan:
     @property
     def meaningless_baselines(self) -> list[str]:
         """Populations that compare nothing: with one initialisation for all, the untrained networks are the same."""
-        return [UNTRAINED, "against_untrained"] if self.config["vary"] == "data_order" else []
+        alike = self.config["vary"] == "data_order" and all(source.kind == "trained" for source in self.sources)
+        return [UNTRAINED, "against_untrained"] if alike else []
 
     @property
     def regime(self) -> str:
@@ -221,7 +230,10 @@ class Plan:
 
     def seeds(self, wildcards) -> dict[str, int]:
         """Seeds of a network's initialisation and of everything random in its training."""
-        number, vary = self.networks.index(wildcards.network) + 1, self.config["vary"]
+        # A name that was given keeps its seeds wherever it stands in the list.
+        counted = re.fullmatch(r"net(\d+)", wildcards.network)
+        number = int(counted[1]) if counted else int(digest(wildcards.network)[:8], 16) + MOST_NETWORKS
+        vary = self.config["vary"]
         return {
             "initialisation": self.draw("initialisation", 0 if vary == "data_order" else number),
             "data_order": self.draw("data_order", 0 if vary == "initialisation" else number),
@@ -322,7 +334,8 @@ class Plan:
         keys = {}
         for network in (*self.trained_here, *self.adopted):
             place, source = Names(network=network), self.source[network]
-            shared = trained if source.kind == "trained" else [code("adopt_network"), source.entry, source.images]
+            brought = [code("adopt_network"), source.entry, source.images, self.brought(place)]
+            shared = trained if source.kind == "trained" else brought
             built = [self.architecture(place), users_code(source.architecture["name"]), self.seeds(place)]
             keys[network] = digest("network", shared, built)
         return keys
@@ -338,7 +351,8 @@ class Plan:
                 keys[network] = digest("dump", code("dump_activations"), made_of, which)
             else:
                 data = self.shown_data_key(None)
-                keys[network] = digest("dump", code("adopt_activations"), source.entry, data, self.taking, which)
+                brought = [source.entry, self.brought(Names(network=network))]
+                keys[network] = digest("dump", code("adopt_activations"), brought, data, self.taking, which)
         return keys
 
     @cached_property
@@ -491,17 +505,25 @@ class Plan:
         settings = self.config["similarity"]
         similarity, calibration = [], []
         for place in self.places(self.populations) if settings["measures"] else ():
-            empty = self.without_pairs(place) or not (self.layers or self.all_layers(place))
+            empty = not (self.all_layers(place) or self.sharing(place)) or self.without_pairs(place)
             path = f"<study>/similarity/{place.population}/{place.tile}.csv"
             similarity.append((path, ([self.similarity_key(place)], empty)))
-        for place in self.places([TRAINED]) if settings["measures"] and self.layers else ():
+        for place in self.places([TRAINED]) if settings["measures"] else ():
             path = f"<study>/similarity/controls/{place.tile}.csv"
-            similarity.append((path, ([self.similarity_controls_key(place)], False)))
+            # Each network is also compared with copies of itself, in the tile on the diagonal.
+            empty = self.sides(place)[1] is not None and not self.sharing(place)
+            similarity.append((path, ([self.similarity_controls_key(place)], empty)))
         for place in self.places(self.ends) if settings["calibrated"] or settings["over_layers"] else ():
-            empty = self.without_pairs(place) or not (settings["over_layers"] or self.layers)
+            of_layers = settings["calibrated"] and self.sharing(place)
+            empty = self.without_pairs(place) or not (settings["over_layers"] or of_layers)
             path = f"<study>/calibration/{place.population}/{place.tile}.csv"
             calibration.append((path, ([self.calibration_key(place)], empty)))
         return {"similarity": similarity, "calibration": calibration}
+
+    def sharing(self, wildcards) -> bool:
+        """Whether any two networks of a tile have a layer of the same name."""
+        found = pairs(*self.sides(wildcards))
+        return any(set(self.source[a].layers) & set(self.source[b].layers) for a, b in found)
 
     def all_layers(self, wildcards) -> bool:
         """Whether every layer is compared with every other; where networks are on the way, only like with like."""
@@ -582,6 +604,44 @@ class Plan:
         places = self.places([TRAINED], self.layers)
         drawn |= {f"controls {place.layer} {place.tile}": self.controls_seed(place) for place in places}
         return drawn | {name: self.seeds(Names(network=name)) for name in self._network_keys}
+
+    # Noise and sample size
+
+    @cached_property
+    def noise_cells(self) -> list["Names"]:
+        """Every protocol and number of training samples of the study of noise."""
+        return [Names(protocol=name, size=str(size)) for name, size in cells(self.config["noise"]["scale"])]
+
+    def noise_key(self, wildcards) -> str:
+        which = [wildcards.protocol, wildcards.size, self.config["noise"], self.draw("noise")]
+        return digest("noise", code("measure_noise"), which)
+
+    @property
+    def noise_fragments(self) -> list[str]:
+        """The pieces of the table of the study of noise."""
+        return [f"<study>/noise/{cell.protocol}/{cell.size}.csv" for cell in self.noise_cells]
+
+    def noise_contents(self, wildcards) -> list[tuple[list[str], bool]]:
+        """For each piece, the key that its rows must carry; none is empty."""
+        return [([self.noise_key(cell)], False) for cell in self.noise_cells]
+
+    @cached_property
+    def noise_figures(self) -> dict[str, str]:
+        """Figures of the study of noise, with what the report calls them."""
+        kinds = {
+            "alignment_against_size": "alignment against sample size",
+            "alignment_against_ratio": "alignment against the ratio",
+            "error_beside_alignment": "error beside alignment",
+            "error_alignment_plane": "error against alignment",
+        }
+        places = [(name, variant) for name, variant in PROTOCOLS if not variant.startswith("single")]
+        figures = {
+            f"noise/{kind}/{name}-{variant}": f"{words}, {name} {variant}"
+            for kind, words in kinds.items()
+            for name, variant in places
+        }
+        theories = [variant for _, variant in PROTOCOLS if variant.startswith("single")]
+        return figures | {f"noise/theory/{variant}": f"theory and simulation, {variant}" for variant in theories}
 
     # What is shown
 

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from convergent.architectures import complete_options
 from convergent.datasets import class_count, image_shape
-from convergent.errors import StudyError, abbreviated, did_you_mean
+from convergent.errors import StudyError
 from convergent.layers import check_layers, expand, layer_shapes
 
 KINDS = ("trained", "checkpoint", "torchvision", "activations")
@@ -81,11 +81,13 @@ class Source:
 
         return {name: source_layers(self.entry[name]) for name in ("activations", "untrained") if name in self.entry}
 
-    @property
-    def images_recorded(self) -> int:
-        """How many images the activations come from: as given, or the fewest rows of any of their layers."""
-        found = [shapes[layer][0] for shapes in self.recorded.values() for layer in self.layers.values()]
-        return self.entry.get("images", min(found))
+    @cached_property
+    def arrays(self) -> dict[str, tuple[dict[str, tuple], int]]:
+        """The same for the layers that are compared, checked, with the number of images that they come from."""
+        from convergent.adoption import require_arrays  # torch is imported only where it is needed
+
+        images = self.entry.get("images")
+        return {name: require_arrays(self.entry[name], self.layers, images) for name in self.recorded}
 
     @cached_property
     def layers(self) -> dict[str, str]:
@@ -113,14 +115,14 @@ class Source:
         """
         if self.runs_here:
             check_layers(self.architecture["name"], self.offered, self.layers.values())
-        for name, arrays in self.recorded.items():
-            for array in self.layers.values():
-                if array not in arrays:
-                    raise StudyError(
-                        f"{self.entry[name]} has no array {array!r}{did_you_mean(array, arrays)}: "
-                        f"it has {abbreviated(arrays)}."
-                    )
-        return {layer: self.offered[module] for layer, module in self.layers.items()}
+            return {layer: self.offered[module] for layer, module in self.layers.items()}
+        shapes, images = self.arrays["activations"]
+        # Several rows of an image count as its positions.
+        several = {layer: shape[0] // images for layer, shape in shapes.items() if len(shape) == 2}
+        return {
+            layer: (several[layer], *shape[1:]) if several.get(layer, 1) > 1 else shape[1:]
+            for layer, shape in shapes.items()
+        }
 
     @property
     def own_names(self) -> bool:
@@ -144,7 +146,9 @@ def sources_of(config: dict) -> list[Source]:
         kind = kind_of(entry, key)
         architecture = entry.get("architecture", study)
         if kind == "torchvision":
-            entry, architecture = {"weights": "DEFAULT", **entry}, {"name": f"torchvision:{entry[kind]}", "options": {}}
+            model = entry[kind].removeprefix("torchvision:")
+            entry = {"weights": "DEFAULT", **entry, kind: model}
+            architecture = {"name": f"torchvision:{model}", "options": {}}
             of_network = categories(entry, key)
         else:
             of_network = entry.get("classes", classes)
@@ -189,6 +193,8 @@ def kind_of(entry: dict, key: str) -> str:
                 f"config key `{key}.{setting}` means nothing for networks of the kind {kinds[0]}: leave it out "
                 f"(besides name and layers there are {', '.join(ALLOWED[kinds[0]])})."
             )
+    if isinstance(entry.get("layers"), dict) and not all(isinstance(name, str) for name in entry["layers"]):
+        raise StudyError(f"config key `{key}.layers` has a name that is no text: put it in quotes.")
     if ("mean" in entry) != ("std" in entry):
         raise StudyError(f"config key `{key}` has one of mean and std: give both, one number per channel, or neither.")
     return kinds[0]

@@ -67,16 +67,7 @@ def adopt_activations(
             exist; values that are not finite (the message names layer and unit); a full disk.
     """
     source = Path(source)
-    require_names(layers)
-    headers = _headers(source)
-    for name in layers.values():
-        if name not in headers:
-            raise StudyError(
-                f"{source} has no array {name!r}{did_you_mean(name, headers)}: it has {abbreviated(headers)}."
-            )
-        _require_numbers(source, name, *headers[name])
-    shapes = {layer: headers[name][0] for layer, name in layers.items()}
-    count = _images(source, shapes, images, indices)
+    shapes, count = require_arrays(source, layers, images, indices)
 
     with recording(
         folder,
@@ -97,6 +88,29 @@ def adopt_activations(
                 if start == 0:
                     files.add(layer, output[:1], array=name)
                 files.write(layer, output, start)
+
+
+def require_arrays(
+    source: str | Path, layers: Mapping[str, str], images: int | None = None, indices: np.ndarray | None = None
+) -> tuple[dict[str, tuple[int, ...]], int]:
+    """Shape of the array of each layer, and the number of images, from the headers alone.
+
+    Args: see `adopt_activations`.
+
+    Raises:
+        StudyError: what `adopt_activations` raises but for the values themselves.
+    """
+    source = Path(source)
+    require_names(layers)
+    headers = _headers(source)
+    for name in layers.values():
+        if name not in headers:
+            raise StudyError(
+                f"{source} has no array {name!r}{did_you_mean(name, headers)}: it has {abbreviated(headers)}."
+            )
+        _require_numbers(source, name, *headers[name])
+    shapes = {layer: headers[name][0] for layer, name in layers.items()}
+    return shapes, _images(source, shapes, images, indices)
 
 
 def _outputs(source: Path, name: str, shape: tuple[int, ...], images: int) -> Iterator[tuple[int, Tensor]]:

@@ -265,6 +265,8 @@ def module_shapes(name: str, options: dict, input_shape: Shape, classes: int) ->
     Raises:
         StudyError: the network cannot take such images, or does not give one score per class.
     """
+    if architectures.is_users(name):
+        architectures.users_function(name)  # its module may hold tensors of its own, which must be real ones
     try:
         # Without memory for the weights it takes milliseconds; a user's function may not bear that.
         with torch.device("meta"):

@@ -34,7 +34,7 @@ for probe, images in plan.other_data.items():
 
     rule:
         name:
-            f"fetch_{probe}"
+            f"fetch_probe_{probe}"
         output:
             dataset=f"<study>/probes/{probe}/dataset.json",
             images=f"<study>/probes/{probe}/{images}",

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from convergent.errors import StudyError
+from convergent.similarity.registry import Undefined
 
 FOLDS = 5
 
@@ -26,11 +27,14 @@ def split_samples(samples: int, folds: int | np.ndarray) -> Split:
             (samples,), any integers: with it, samples that belong together can stay together.
 
     Raises:
-        StudyError: there are fewer than two folds, more folds than samples, or not one label per sample.
+        StudyError: there are fewer than two folds, or not one label per sample.
+        Undefined: there are more folds than samples.
     """
     if np.ndim(folds) == 0:
-        if not 2 <= folds <= samples:
-            raise StudyError(f"{samples} samples can be divided into 2 to {samples} folds, but {folds} were asked for.")
+        if folds > samples:
+            raise Undefined(f"{samples} samples can be divided into 2 to {samples} folds, but {folds} were asked for.")
+        if folds < 2:
+            raise StudyError(f"samples are divided into at least 2 folds, but {folds} were asked for.")
         return Split(f"{folds} folds", np.random.default_rng(0).permutation(samples) % folds, int(folds))
     names, labels = np.unique(np.asarray(folds), return_inverse=True)
     if labels.shape != (samples,) or len(names) < 2:
