@@ -1,6 +1,6 @@
 """Carry the default study's figures and ledger over to the README, and the registry of measures to docs/measures.md.
 
-Run it after `make study`, then read the diff: .venv/bin/python docs/refresh.py
+Run it after `make study` (and `snakemake noise`), then read the diff: .venv/bin/python docs/refresh.py
 """
 
 import re
@@ -11,7 +11,7 @@ from convergent.similarity import INVARIANCES, MEASURES, Measure
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "results" / "digits"
-BEGIN, END = "<!-- claims: begin -->", "<!-- claims: end -->"
+LEDGERS = {"claims": STUDY / "tables" / "claims.md", "noise": STUDY / "noise" / "claims.md"}
 
 
 MEASURES_PAGE = """# Measures of similarity
@@ -49,12 +49,16 @@ def main() -> None:
     (ROOT / "docs" / "measures.md").write_text(measures_page())
     readme = ROOT / "README.md"
     text = readme.read_text()
-    before, after = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
-    readme.write_text(f"{before}\n\n{(STUDY / 'tables' / 'claims.md').read_text()}\n{after}")
+    for name, ledger in LEDGERS.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        if ledger.exists():
+            before, after = text[: text.index(begin) + len(begin)], text[text.index(end) :]
+            text = f"{before}\n\n{ledger.read_text()}\n{after}"
+    readme.write_text(text)
     for name in re.findall(r"\(docs/figures/([\w-]+)\.png\)", text):
-        # A figure of one layer is named after its folder and the layer.
-        figure, _, layer = name.rpartition("-")
-        source = STUDY / "figures" / f"{f'{figure}/{layer}' if figure else name}.png"
+        # A figure is named after its folders; in that of noise, a name has a hyphen of its own.
+        folders = name.split("-", 2 if name.startswith("noise-") else 1)
+        source = STUDY / "figures" / f"{'/'.join(folders)}.png"
         if source.exists():  # benchmarks draw the others
             shutil.copy2(source, ROOT / "docs" / "figures" / f"{name}.png")
 
