@@ -234,7 +234,7 @@ def test_names_that_do_not_fit_are_counted_and_compared(tmp_path):
     with pytest.raises(StudyError) as error:
         load_checkpoint(path, network())
     message = one_sentence(error)
-    assert "lacks 8 of" in message and "has 5 that" in message and "'more.2', ...)" in message
+    assert "lacks 8 of" in message and "has 5 tensors unknown" in message and "'more.2', ...)" in message
     assert "more.3" not in message
 
 

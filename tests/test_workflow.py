@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from scipy.optimize import linear_sum_assignment
 
 from configuration import completed
+from convergent.noise.protocols import run as run_protocol
 from convergent.prediction import halves
 from convergent.redraws import draw_images
 from plan import Plan
@@ -616,3 +617,18 @@ def test_networks_from_everywhere(tmp_path):
         re.search(r"Error: the checkpoint weights\.pth has 1 tensor unknown .*fc3\.more", printed)
         and "Traceback" not in printed
     )
+
+
+def test_a_cell_of_the_study_of_noise(finished):
+    """What one job measures is what the library does; a smaller scale plans fewer jobs."""
+    snakemake(finished, f"{RESULTS}/noise/linear/10.csv", noise={"scale": "smoke"})
+    measured = rows(finished / RESULTS / "noise/linear/10.csv")
+    assert {row["variant"] for row in measured} == {"input", "label", "both", "ridge", "fresh"}
+    plan = Plan(completed(yaml.safe_load(CONFIG.read_text()) | {"noise": {"scale": "smoke"}}))
+    expected = run_protocol("linear", "ridge", 10, "smoke", plan.draw("noise"))
+    found = [row for row in measured if row["variant"] == "ridge"]
+    assert [(row["snr"], row["measure"]) for row in found] == [(str(row["snr"]), row["measure"]) for row in expected]
+    assert [float(row["value"]) for row in found] == pytest.approx([row["value"] for row in expected], nan_ok=True)
+    assert len(plan.noise_cells) < len(Plan(completed({"study": "mine"})).noise_cells)
+    planned_noise = planned(finished, "noise", noise={"scale": "smoke"})
+    assert planned_noise["measure_noise"] == len(plan.noise_cells) - 1 and planned_noise["judge_noise"] == 1
