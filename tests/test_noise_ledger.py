@@ -14,6 +14,7 @@ from convergent.noise.criteria import COLUMNS
 from convergent.noise.ledger import judge_noise, judge_noise_claim, load_noise_claims
 from convergent.noise.protocols import PROTOCOLS
 from convergent.noise.summary import CONTROLS, THEORIES, WIDTHS, all_criteria, expected, thresholds_of
+from convergent.noise.theory import label_error
 from plan import Plan
 
 LEDGER = Path(__file__).parents[1] / "workflow" / "noise_claims.yaml"
@@ -128,3 +129,7 @@ def test_theory_is_drawn_over_the_whole_range_of_the_points():
     line = expected("single", points)
     assert (line["n"].min(), line["n"].max()) == (20, 2000) and set(line["snr"]) == {1.0, 10.0}
     assert line["value"].between(0, 1).all()
+    # Where a point is, theory has a value to compare it with.
+    assert set(points["n"]) <= set(line["n"])
+    error = expected("single_label", points, label_error).set_index(["n", "snr"])["value"]
+    assert error[2000, 1.0] == pytest.approx(200 / (2000 - 200 - 1))

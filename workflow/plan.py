@@ -641,7 +641,9 @@ class Plan:
             for name, variant in places
         }
         theories = [variant for _, variant in PROTOCOLS if variant.startswith("single")]
-        return figures | {f"noise/theory/{variant}": f"theory and simulation, {variant}" for variant in theories}
+        figures |= {f"noise/theory/{variant}": f"theory and simulation, {variant}" for variant in theories}
+        # The error is derived for label noise.
+        return figures | {"noise/theory_error/single_label": "theory and simulation of the test error"}
 
     # What is shown
 

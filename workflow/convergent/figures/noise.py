@@ -129,17 +129,20 @@ def error_beside_alignment(table: pd.DataFrame, threshold: float, measure: str =
     return figure
 
 
-def theory_overlay(points: pd.DataFrame, theory: pd.DataFrame, threshold: float, words: str = "linear CKA") -> Figure:
-    """Simulated alignment with its intervals over lines of theory; beside it one against the other.
+def theory_overlay(
+    points: pd.DataFrame, theory: pd.DataFrame, threshold: float, words: str = "linear CKA", error: bool = False
+) -> Figure:
+    """Simulated alignment, or error, with its intervals over lines of theory; beside it one against the other.
 
     Args:
         points: columns n, snr, value, low, high.
         theory: columns n, snr, value, for finer n as well; NaN or left out where it says nothing.
         threshold: number of training samples, at which lines are broken.
-        words: for the alignment.
+        words: for what is drawn.
+        error: it has no upper limit and is drawn on a logarithmic scale, instead of from 0 to 1.
     """
     if not len(points):
-        return nothing("no alignment to draw over theory")
+        return nothing(f"no {words} to draw over theory")
     looks = ratio_looks(points["snr"])
     figure, axes = panels(2, width=4.0, height=3.3)
     overlay, against = axes
@@ -151,11 +154,16 @@ def theory_overlay(points: pd.DataFrame, theory: pd.DataFrame, threshold: float,
         both = rows.merge(line[["n", "value"]], on="n", suffixes=("", "_expected")).dropna()
         draw_points(against, both["value_expected"], both, look)
     overlay.axvline(threshold, **THRESHOLD)
-    overlay.set(title="Theory (lines) and simulation", xlabel="training samples n", ylabel=words, ylim=(-0.02, 1.03))
+    overlay.set(title="Theory (lines) and simulation", xlabel="training samples n", ylabel=words)
     logarithmic(overlay)
-    against.plot([0, 1], [0, 1], color=GREY, linewidth=1, zorder=1)
+    against.axline((1, 1) if error else (0, 0), slope=1, color=GREY, linewidth=1, zorder=1)
     against.set(title="One against the other", xlabel=f"{words}, theory", ylabel=f"{words}, simulation")
-    against.set(xlim=(-0.02, 1.03), ylim=(-0.02, 1.03))
+    if error:
+        overlay.set(yscale="log")
+        against.set(xscale="log", yscale="log")
+    else:
+        overlay.set(ylim=(-0.02, 1.03))
+        against.set(xlim=(-0.02, 1.03), ylim=(-0.02, 1.03))
     legend_with_room(figure, *legend_of(looks | {threshold_name(threshold): THRESHOLD}))
     return figure
 

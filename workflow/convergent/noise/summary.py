@@ -3,6 +3,8 @@
 Umar & Laio 2026; only the abstract's claims are known, the protocols are a reconstruction.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -91,9 +93,17 @@ def drawn_measures(table: pd.DataFrame) -> list[str]:
     return [measure for measure in dict.fromkeys(table["measure"]) if measure not in ERRORS]
 
 
-def expected(variant: str, points: pd.DataFrame) -> pd.DataFrame:
-    """What theory says of one variant of linear networks: columns n, snr, value, for more sizes than `points` has."""
+def expected(variant: str, points: pd.DataFrame, theory: Callable[..., np.ndarray] | None = None) -> pd.DataFrame:
+    """What theory says of one variant of linear networks: columns n, snr, value, for more sizes than `points` has.
+
+    Args:
+        variant: of linear networks.
+        points: columns n and snr.
+        theory: function of n, snr and d; None: that of the alignment.
+    """
+    theory = theory or THEORIES[LINEAR, variant]
     d, ratios = parameters(LINEAR, variant), np.sort(points["snr"].unique())
-    sizes = np.unique(np.geomspace(points["n"].min(), points["n"].max(), 400).round())
+    between = np.geomspace(points["n"].min(), points["n"].max(), 400).round()
+    sizes = np.union1d(between, points["n"])
     n, snr = (part.ravel() for part in np.meshgrid(sizes, ratios, indexing="ij"))
-    return pd.DataFrame({"n": n, "snr": snr, "value": THEORIES[LINEAR, variant](n, snr, d)})
+    return pd.DataFrame({"n": n, "snr": snr, "value": theory(n, snr, d)})
