@@ -326,3 +326,16 @@ def test_another_data_set_as_probe_needs_only_what_differs():
     }
     whole = completed({"study": "mine", "networks": [{"trained": 2.0}]})
     assert Plan(whole).networks == ["net1", "net2"]
+
+
+def test_jobs_on_a_cluster_plan_what_the_main_process_planned(tmp_path):
+    """There the configuration is completed without being checked again: the keys must be the same."""
+    probe = {"name": "leaves", "dataset": {"name": "dead_leaves", "train": 10, "validation": 20}}
+    config = {"study": "mine", "dataset": {"name": "dead_leaves", "train": 20, "validation": 20}, "probes": [probe]}
+    config["activations"] = {"positions": "mean"}
+    config["architecture"] = SMALL
+    config["activations"]["layers"] = ["fc1"]
+    main, job = (Plan(completed(config, thorough=thorough)) for thorough in (True, False))
+    assert main.config == job.config and main.config["probes"][0]["dataset"]["options"] != {}
+    assert main.probe_keys == job.probe_keys
+    assert main.dump_key(Names(network="net1")) == job.dump_key(Names(network="net1"))

@@ -65,6 +65,11 @@ def completed(config: dict, thorough: bool = True) -> dict:
         dataset["options"] = datasets.complete_options(dataset["name"], dataset["options"])
     with naming("architecture"):
         architecture["options"] = complete_options(architecture["name"], architecture["options"])
+    for place, other in (
+        (place, probe["dataset"]) for place, probe in enumerate(config["probes"]) if "dataset" in probe
+    ):
+        with naming(f"probes.{place}.dataset"):
+            other["options"] = datasets.complete_options(other["name"], other["options"])
     if thorough:
         check_meaning(config)
     return config
@@ -267,7 +272,7 @@ def check_images(sources: list[Source], probe: int) -> None:
     """Raise StudyError unless all networks were, or will be, shown equally many images."""
     shown = {source.key: probe for source in sources if source.runs_here}
     for source in sources:
-        for name, (_, images) in ({} if source.runs_here else source.arrays).items():
+        for name, (_, images) in source.arrays.items() if source.places else ():
             shown[f"{source.key}.{name}"] = images
     first, expected = next(iter(shown.items()))
     for key, found in shown.items():
@@ -303,11 +308,9 @@ def check_probes(config: dict) -> None:
             continue
         other = probe["dataset"]
         with naming(f"{key}.dataset"):
-            other["options"] = datasets.complete_options(other["name"], other.get("options", {}))
-            found = datasets.image_shape(other["name"], other["options"])
-            *_, images = datasets.check_sizes(
-                other["name"], other["options"], *(other.get(part) for part in ("train", "validation", "probe"))
-            )
+            place = other["name"], other["options"]
+            found = datasets.image_shape(*place)
+            *_, images = datasets.check_sizes(*place, other["train"], other["validation"], other["probe"])
         if tuple(found) != tuple(shape):
             raise StudyError(
                 f"config key `{key}.dataset`: its images have the shape {tuple(found)}, those of the study "

@@ -48,6 +48,26 @@ class Recording:
         """Regular expression of their names."""
         return any_of(self.networks)
 
+    @property
+    def activations(self) -> list[str]:
+        """The activations of every population and layer."""
+        return [f"{folder}/{layer}.npy" for folder in self.folders for layer in self.layers]
+
+    @property
+    def samples(self) -> list[str]:
+        """Which samples their rows are."""
+        return [f"{folder}/samples.npz" for folder in self.folders]
+
+    @property
+    def dumps(self) -> list[str]:
+        """What was noted when they were recorded."""
+        return [f"{folder}/dump.json" for folder in self.folders]
+
+    @property
+    def folders(self) -> list[str]:
+        """Where they are, population by population, for the network of a rule's wildcard."""
+        return [f"<study>/activations/{{network}}/{population}" for population in self.populations]
+
 
 class Plan:
     """Names, seeds and keys of one study; `config` is complete (see `configuration.completed`)."""
@@ -149,11 +169,10 @@ class Plan:
         """The user's files that a network is made from: its checkpoint, or its activations layer by layer."""
         source = self.source[wildcards.network]
         if source.kind == "activations":
-            places = [source.entry[name] for name in ("activations", "untrained") if name in source.entry]
             layers = source.layers.values()
             return [
                 file
-                for place in places
+                for place in source.places.values()
                 for file in ([place] if Path(place).is_file() else [f"{place}/{layer}.npy" for layer in layers])
             ]
         return [source.entry["checkpoint"]] if source.kind == "checkpoint" else []
@@ -347,7 +366,7 @@ class Plan:
             which = [source.layers, self.populations_of(source), position_seed]
             if source.runs_here:
                 made_of = [self._network_keys[network], self._data_key, self.recording, source.standardisation]
-                made_of += [list(self.probes.values()), self._probe_keys]
+                made_of += [list(self.probes.values()), self.probe_keys]
                 keys[network] = digest("dump", code("dump_activations"), made_of, which)
             else:
                 data = self.shown_data_key(None)
@@ -356,25 +375,17 @@ class Plan:
         return keys
 
     @cached_property
-    def _probe_keys(self) -> dict[str, str]:
+    def probe_keys(self) -> dict[str, str]:
+        """Keys of the probes that are other data sets."""
         return {
             name: digest("data", code("fetch_data"), probe["dataset"], self.draw("data"))
             for name, probe in self.probes.items()
             if "dataset" in probe
         }
 
-    @property
-    def probe_keys(self) -> dict[str, str]:
-        """Keys of the probes that are other data sets."""
-        return self._probe_keys
-
     def shown_data_key(self, wildcards) -> str | None:
         """Key of the study's images if networks are shown them here, else None."""
         return self._data_key if self.data_files else None
-
-    def probe_key(self, name: str) -> str:
-        """Key of a probe that is another data set."""
-        return self._probe_keys[name]
 
     def data_key(self, wildcards) -> str:
         return self._data_key

@@ -13,11 +13,10 @@ from functools import cached_property
 from convergent.architectures import complete_options
 from convergent.datasets import class_count, image_shape
 from convergent.errors import StudyError
-from convergent.layers import check_layers, expand, layer_shapes
+from convergent.layers import LAYER_NAME, check_layers, expand, layer_shapes
 
 KINDS = ("trained", "checkpoint", "torchvision", "activations")
 WILDCARDS = re.compile(r"[*?\[]")
-SAFE_LAYER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]*")
 # What an entry may say besides its kind, its name and its layers.
 ALLOWED = {
     "trained": ("architecture",),
@@ -66,28 +65,26 @@ class Source:
         """Everything that can be recorded or was recorded, with its shape for one image (None: no tensor)."""
         if self.runs_here:
             return layer_shapes(self.architecture["name"], self.architecture["options"], self.images, self.classes)
-        return {layer: shape[1:] for layer, shape in self.recorded["activations"].items()}
-
-    @cached_property
-    def recorded(self) -> dict[str, dict[str, tuple]]:
-        """Layers and shapes of activations that were recorded elsewhere, also of those before training if given.
-
-        Raises:
-            StudyError: they cannot be read.
-        """
-        if self.runs_here:
-            return {}
         from convergent.adoption import source_layers  # torch is imported only where it is needed
 
-        return {name: source_layers(self.entry[name]) for name in ("activations", "untrained") if name in self.entry}
+        return {layer: shape[1:] for layer, shape in source_layers(self.entry["activations"]).items()}
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where activations were recorded elsewhere, also those before training if they are given."""
+        return {name: self.entry[name] for name in ("activations", "untrained") if name in self.entry}
 
     @cached_property
     def arrays(self) -> dict[str, tuple[dict[str, tuple], int]]:
-        """The same for the layers that are compared, checked, with the number of images that they come from."""
+        """For each of these places the shapes of the layers that are compared, checked, and the number of images.
+
+        Raises:
+            StudyError: they cannot be read, or are no activations.
+        """
         from convergent.adoption import require_arrays  # torch is imported only where it is needed
 
         images = self.entry.get("images")
-        return {name: require_arrays(self.entry[name], self.layers, images) for name in self.recorded}
+        return {name: require_arrays(place, self.layers, images) for name, place in self.places.items()}
 
     @cached_property
     def layers(self) -> dict[str, str]:
@@ -102,7 +99,7 @@ class Source:
         # A network is built only to be asked for its layers where that is needed.
         layers = self.wanted if literal else expand(self.wanted, self.offered)
         for layer in layers:
-            if not SAFE_LAYER.fullmatch(layer):
+            if not LAYER_NAME.fullmatch(layer):
                 raise StudyError(f"layer {layer!r} of {self.key} cannot name a file: give it a name, {{name: layer}}.")
         return {layer: layer for layer in layers}
 

@@ -115,17 +115,26 @@ def load_claims(path: str | Path) -> list[Question]:
     Raises:
         StudyError: the first fault: which claim, which field, what is allowed.
     """
+    questions = [read_question(entry, str(path)) for entry in ledger_entries(path)]
+    names = [name for question in questions for name in (question.question, *(c.claim for c in question.claims))]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise StudyError(f"{path}: claim `{twice}` stands there twice: rename or remove one.")
+    return questions
+
+
+def ledger_entries(path: str | Path) -> list:
+    """The entries of a ledger's questions, unchecked.
+
+    Raises:
+        StudyError: the file cannot be read, or has no questions.
+    """
     try:
         content = yaml.safe_load(Path(path).read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise StudyError(f"{path} cannot be read as a ledger of claims ({' '.join(str(error).split())}).") from error
     if not isinstance(content, dict) or not isinstance(content.get("questions"), list):
         raise StudyError(f"{path} must hold a list `questions`: add it.")
-    questions = [read_question(entry, str(path)) for entry in content["questions"]]
-    names = [name for question in questions for name in (question.question, *(c.claim for c in question.claims))]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise StudyError(f"{path}: claim `{twice}` stands there twice: rename or remove one.")
-    return questions
+    return content["questions"]
 
 
 def read_question(entry: object, path: str) -> Question:

@@ -5,7 +5,6 @@ are those that leave a layer. `activations` says which sample each row is and re
 """
 
 import errno
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,9 +18,8 @@ from convergent.activations import DTYPES, POSITIONS, RECORD, SAMPLES, choose_po
 from convergent.architectures import require_choice
 from convergent.errors import StudyError, abbreviated, did_you_mean
 from convergent.files import save_arrays, save_json, written_whole
+from convergent.layers import LAYER_NAME
 from convergent.models import standardised
-
-LAYER_NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_.]*")
 
 
 def dump(

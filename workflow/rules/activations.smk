@@ -12,15 +12,9 @@ for recording in plan.recordings(run_here=True):
             other_data=plan.other_data_files,
             weights=collect("<study>/networks/{{network}}/{stage}.safetensors", stage=recording.stages),
         output:
-            activations=collect(
-                "<study>/activations/{{network}}/{population}/{layer}.npy",
-                population=recording.populations,
-                layer=recording.layers,
-            ),
-            samples=collect(
-                "<study>/activations/{{network}}/{population}/samples.npz", population=recording.populations
-            ),
-            dumps=collect("<study>/activations/{{network}}/{population}/dump.json", population=recording.populations),
+            activations=recording.activations,
+            samples=recording.samples,
+            dumps=recording.dumps,
         log:
             "<study>/logs/dump_activations/{network}.log",
         benchmark:
@@ -61,15 +55,9 @@ for recording in plan.recordings(run_here=False):
             brought=plan.brought_files,
             data=plan.data_files,
         output:
-            activations=collect(
-                "<study>/activations/{{network}}/{population}/{layer}.npy",
-                population=recording.populations,
-                layer=recording.layers,
-            ),
-            samples=collect(
-                "<study>/activations/{{network}}/{population}/samples.npz", population=recording.populations
-            ),
-            dumps=collect("<study>/activations/{{network}}/{population}/dump.json", population=recording.populations),
+            activations=recording.activations,
+            samples=recording.samples,
+            dumps=recording.dumps,
         log:
             "<study>/logs/adopt_activations/{network}.log",
         benchmark:

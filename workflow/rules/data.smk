@@ -51,7 +51,7 @@ for probe, images in plan.other_data.items():
             mem_mb=1000,
             runtime=60,
         params:
-            key=plan.probe_key(probe),
+            key=plan.probe_keys[probe],
             dataset=plan.probes[probe]["dataset"],
             seed=plan.draw("data"),
         message:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from convergent.claims import (
     BESIDE,
@@ -22,12 +21,12 @@ from convergent.claims import (
     Question,
     check_fields,
     holds,
+    ledger_entries,
     question_row,
     read_bound,
     required_of,
     slack_of,
 )
-from convergent.errors import StudyError
 
 
 class NoiseClaim(NamedTuple):
@@ -55,12 +54,8 @@ def load_noise_claims(path: str | Path) -> list[Question]:
     Raises:
         StudyError: the file cannot be read, or an entry lacks a field or has an unknown one.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise StudyError(f"{path} cannot be read as a ledger of claims ({' '.join(str(error).split())}).") from error
     questions = []
-    for entry in content["questions"]:
+    for entry in ledger_entries(path):
         where = f"{path}: question `{entry.get('question', '?')}`"
         check_fields(entry, where, required_of(Question), Question._fields)
         claims = []
