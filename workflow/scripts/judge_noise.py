@@ -7,10 +7,10 @@ from products import pieces
 from convergent.claims import CLAIM_COLUMNS
 from convergent.claims_page import claims_markdown
 from convergent.files import written_whole
-from convergent.noise.criteria import COLUMNS
-from convergent.noise.ledger import judge_noise, load_noise_claims
+from convergent.noise.criteria import COLUMNS, PLACE_COLUMNS, REPLICATES
 from convergent.noise.summary import all_criteria
 from convergent.tables import write_table
+from convergent.verdicts import judge_criteria, load_criterion_claims
 
 with logged(snakemake):
     files, params = snakemake.input, snakemake.params
@@ -21,7 +21,7 @@ with logged(snakemake):
     for path, content in ((snakemake.output.table, table), (snakemake.output.criteria, criteria)):
         with written_whole(path) as partial:
             content.to_csv(partial, index=False)
-    rows = judge_noise(load_noise_claims(files.claims), criteria)
+    rows = judge_criteria(load_criterion_claims(files.claims, PLACE_COLUMNS), criteria, REPLICATES)
     write_table(snakemake.output.claims, CLAIM_COLUMNS, rows)
     with written_whole(snakemake.output.markdown) as partial:
         partial.write_text(claims_markdown(rows))

@@ -21,7 +21,9 @@ CONFIDENCE = 95.0  # per cent
 ERRORS = ("test_error", "train_error", "train_accuracy")  # measures that are none of alignment
 LEAST_CASES = 3  # of a rank correlation
 UNRELIABLE = 3  # samples around the threshold where theory says nothing
-COLUMNS = ("statistic", "protocol", "variant", "measure", "n", "snr", "value", "low", "high", "repetitions")
+PLACE_COLUMNS = ("protocol", "variant", "measure")
+REPLICATES = "repetitions"
+COLUMNS = ("statistic", *PLACE_COLUMNS, "n", "snr", "value", "low", "high", REPLICATES)
 
 Place = tuple[str, str]  # protocol, variant
 

@@ -1,5 +1,6 @@
-"""Verdicts on the claims about noise: which row decides, what is not tested, and a ledger that names what exists."""
+"""Verdicts from tables of criteria: which row decides, what is not tested, and a ledger that names what exists."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,15 @@ import yaml
 from configuration import completed
 from convergent.claims import CLAIM_COLUMNS, NOT_SUPPORTED, NOT_TESTED, SUPPORTED
 from convergent.errors import StudyError
-from convergent.noise.criteria import COLUMNS
-from convergent.noise.ledger import judge_noise, judge_noise_claim, load_noise_claims
+from convergent.noise.criteria import COLUMNS, PLACE_COLUMNS, REPLICATES
 from convergent.noise.protocols import PROTOCOLS
 from convergent.noise.summary import CONTROLS, THEORIES, WIDTHS, all_criteria, expected, thresholds_of
 from convergent.noise.theory import label_error
+from convergent.verdicts import judge_criteria, judge_criterion, load_criterion_claims
 from plan import Plan
 
 LEDGER = Path(__file__).parents[1] / "workflow" / "noise_claims.yaml"
-QUESTIONS = load_noise_claims(LEDGER)
+QUESTIONS = load_criterion_claims(LEDGER, PLACE_COLUMNS)
 CLAIMS = {claim.claim: claim for question in QUESTIONS for claim in question.claims}
 
 
@@ -26,10 +27,9 @@ def criteria(claim, value, snrs=(1.0, 10.0, 100.0), low=0.0, high=1.0):
     """Rows in which the statistic of a claim is `value` (a number, or one per ratio) wherever it is asked for."""
     values = np.broadcast_to(value, len(snrs))
     rows = [
-        {"statistic": claim.statistic, "protocol": claim.protocol, "variant": variant, "measure": measure}
+        {"statistic": claim.statistic, "protocol": protocol, "variant": variant, "measure": measure}
         | {"n": np.nan, "snr": snr, "value": one, "low": low, "high": high, "repetitions": 4}
-        for variant in claim.variants
-        for measure in claim.measures
+        for protocol, variant, measure in product(*claim.places.values())
         for snr, one in zip(snrs, values, strict=True)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -44,48 +44,48 @@ def inside(claim):
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
 def test_the_one_furthest_from_the_bound_decides(claim):
     good = inside(claim)
-    row = judge_noise_claim(claim, criteria(claim, good, low=good - 1, high=good + 1))
+    row = judge_criterion(claim, criteria(claim, good, low=good - 1, high=good + 1), REPLICATES)
     assert tuple(row) == CLAIM_COLUMNS
     assert (row["verdict"], row["measured"], row["ci_low"]) == (SUPPORTED, pytest.approx(good), good - 1)
     sides = {"at_least": -0.02, "above": 0.0, "at_most": 0.02, "below": 0.0}
     for side, limit in claim.bound.items():
         bad = limit + sides[side]
-        row = judge_noise_claim(claim, criteria(claim, [good, good, bad]))
+        row = judge_criterion(claim, criteria(claim, [good, good, bad]), REPLICATES)
         assert (row["verdict"], row["measured"]) == (NOT_SUPPORTED, bad)
         assert row["where"].endswith("SNR 100")
 
 
 def test_low_ratios_do_not_count_where_only_high_ones_are_asked_for():
     claim = CLAIMS["A3.linear_below"]
-    assert judge_noise_claim(claim, criteria(claim, [-1, 0.5, 0.5]))["verdict"] == SUPPORTED
-    assert judge_noise_claim(claim, criteria(claim, [1, -0.5, 0.5]))["verdict"] == NOT_SUPPORTED
+    assert judge_criterion(claim, criteria(claim, [-1, 0.5, 0.5]), REPLICATES)["verdict"] == SUPPORTED
+    assert judge_criterion(claim, criteria(claim, [1, -0.5, 0.5]), REPLICATES)["verdict"] == NOT_SUPPORTED
 
 
 def test_what_is_lacking_or_undefined_is_not_tested():
     claim = CLAIMS["A1.linear"]
     rows = criteria(claim, 0.0)
-    row = judge_noise_claim(claim, rows[rows["measure"] != "procrustes"])
-    assert (row["verdict"], row["reason"]) == (NOT_TESTED, "the study has no falls of procrustes of linear input")
-    row = judge_noise_claim(claim, criteria(claim, [0.0, np.nan, 0.0]))
+    row = judge_criterion(claim, rows[rows["measure"] != "procrustes"], REPLICATES)
+    assert (row["verdict"], row["reason"]) == (NOT_TESTED, "the study has no falls of linear input procrustes")
+    row = judge_criterion(claim, criteria(claim, [0.0, np.nan, 0.0]), REPLICATES)
     assert row["verdict"] == NOT_TESTED and row["reason"].startswith("undefined in linear, input")
 
 
 def test_questions_fall_with_their_core_claims():
     good = pd.concat([criteria(claim, inside(claim)) for claim in CLAIMS.values()])
-    verdicts = {row["claim"]: row["verdict"] for row in judge_noise(QUESTIONS, good)}
+    verdicts = {row["claim"]: row["verdict"] for row in judge_criteria(QUESTIONS, good, REPLICATES)}
     assert set(verdicts) == {question.question for question in QUESTIONS} | set(CLAIMS)
     assert set(verdicts.values()) == {SUPPORTED}
     bad = good[good["statistic"] != "theory_deviation"]
     bad = pd.concat([bad, criteria(CLAIMS["A4.deviation"], 0.2)])
-    verdicts = {row["claim"]: row["verdict"] for row in judge_noise(QUESTIONS, bad)}
+    verdicts = {row["claim"]: row["verdict"] for row in judge_criteria(QUESTIONS, bad, REPLICATES)}
     assert (verdicts["A4"], verdicts["A4.order"], verdicts["A1"]) == (NOT_SUPPORTED, SUPPORTED, SUPPORTED)
 
 
 def test_the_ledger_names_what_exists():
     figures = set(Plan(completed({"study": "mine"})).noise_figures)
     for claim in CLAIMS.values():
-        for variant in claim.variants:
-            assert all((claim.protocol, one) in PROTOCOLS for one in variant.split())
+        for protocol, variant in product(claim.places["protocol"], claim.places["variant"]):
+            assert all((protocol, one) in PROTOCOLS for one in variant.split())
         assert claim.figure in figures
     assert all(place in PROTOCOLS for place in (*CONTROLS, *CONTROLS.values(), *THEORIES))
     assert all(("regression", width) in PROTOCOLS for width in WIDTHS)
@@ -97,7 +97,7 @@ def test_a_fault_in_the_ledger_is_named(tmp_path):
     path = tmp_path / "claims.yaml"
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(StudyError, match=r"claim `A1\.linear`: field `bound` is missing"):
-        load_noise_claims(path)
+        load_criterion_claims(path, PLACE_COLUMNS)
 
 
 def test_criteria_of_a_planted_dip(generator):
