@@ -30,12 +30,15 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/noise.smk"
+include: "workflow/rules/dynamics.smk"
 include: "workflow/rules/provenance.smk"
 
 
 localrules:
     all,
     noise,
+    dynamics,
+    everything,
     record_config,
     write_provenance,
 
@@ -50,7 +53,23 @@ rule all:
 rule noise:
     input:
         "<study>/noise/claims.html",
-        [f"<study>/figures/{name}.svg" for name in plan.noise_figures],
+        [f"<study>/figures/{name}.svg" for name in plan.noise.figures],
+
+
+# Learning dynamics of very different architectures, another (van Rossem & Saxe 2024).
+rule dynamics:
+    input:
+        "<study>/dynamics/claims.html",
+        [f"<study>/figures/{name}.svg" for name in plan.dynamics.figures],
+
+
+# All three, with their claims on one page.
+rule everything:
+    input:
+        rules.all.input,
+        rules.noise.input,
+        rules.dynamics.input,
+        "<study>/ledger.html",
 
 
 onsuccess:

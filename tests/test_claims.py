@@ -583,7 +583,9 @@ def test_the_whole_ledger_is_judged_on_complete_scores(ledger):
 def test_the_page_stands_alone(ledger, tmp_path):
     (tmp_path / "a.png").write_bytes(b"picture")
     rows = [row | {"statement": row["statement"] + " <script>&"} for row in ledger]
-    page = claims_page(rows, {"matching_curves": tmp_path / "a.png", "information": tmp_path / "absent.png"})
+    page = claims_page(
+        rows, {"matching_curves": tmp_path / "a.png", "information": tmp_path / "absent.png"}, "One & all."
+    )
     assert "<script" not in page and "&lt;script&gt;&amp;" in page
     assert "http" not in page and "<link" not in page
     assert re.findall(r'src="([^"]*)"', page) == ["data:image/png;base64," + base64.b64encode(b"picture").decode()]
@@ -598,7 +600,7 @@ def test_the_page_stands_alone(ledger, tmp_path):
 def test_pages_are_the_same_from_the_table(ledger, tmp_path):
     write_table(tmp_path / "claims.csv", CLAIM_COLUMNS, ledger)
     rows = read_tables([tmp_path / "claims.csv"])
-    assert claims_page(rows, {}) == claims_page(ledger, {})
+    assert claims_page(rows, {}, "") == claims_page(ledger, {}, "")
     assert claims_markdown(rows) == claims_markdown(ledger)
 
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from convergent.draws import generator as named_generator
+from convergent.draws import orthonormal
 from convergent.errors import StudyError
 from convergent.noise.alignment import LINEAR_MEASURES, OUTPUT, alignments, output_correlation
-from convergent.noise.draws import generator as named_generator
-from convergent.noise.draws import orthonormal
 from convergent.noise.linear import draw, hidden_layers, least_squares, measure_linear, training_sets
 from convergent.noise.theory import population_cka
 

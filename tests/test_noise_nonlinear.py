@@ -20,7 +20,7 @@ from convergent.noise.nonlinear import (
     teacher,
 )
 from convergent.noise.perceptron import Perceptrons, fit, initial, learning_rate, train_together, with_ones
-from convergent.noise.threads import one_thread
+from convergent.threads import one_thread
 
 FEW = {"snrs": (1.0, 10.0), "repetitions": 2, "members": 2, "steps": 60, "tests": 40}
 

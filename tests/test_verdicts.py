@@ -82,7 +82,7 @@ def test_questions_fall_with_their_core_claims():
 
 
 def test_the_ledger_names_what_exists():
-    figures = set(Plan(completed({"study": "mine"})).noise_figures)
+    figures = set(Plan(completed({"study": "mine"})).noise.figures)
     for claim in CLAIMS.values():
         for protocol, variant in product(claim.places["protocol"], claim.places["variant"]):
             assert all((protocol, one) in PROTOCOLS for one in variant.split())

@@ -629,6 +629,6 @@ def test_a_cell_of_the_study_of_noise(finished):
     found = [row for row in measured if row["variant"] == "ridge"]
     assert [(row["snr"], row["measure"]) for row in found] == [(str(row["snr"]), row["measure"]) for row in expected]
     assert [float(row["value"]) for row in found] == pytest.approx([row["value"] for row in expected], nan_ok=True)
-    assert len(plan.noise_cells) < len(Plan(completed({"study": "mine"})).noise_cells)
+    assert len(plan.noise.cells) < len(Plan(completed({"study": "mine"})).noise.cells)
     planned_noise = planned(finished, "noise", noise={"scale": "smoke"})
-    assert planned_noise["measure_noise"] == len(plan.noise_cells) - 1 and planned_noise["judge_noise"] == 1
+    assert planned_noise["measure_noise"] == len(plan.noise.cells) - 1 and planned_noise["judge_noise"] == 1

@@ -19,9 +19,9 @@ from convergent.architectures import complete_options
 from convergent.datasets import images_file, input_files
 from convergent.decays import PUBLISHED_UNITS
 from convergent.files import digest
-from convergent.noise.protocols import PROTOCOLS, cells
 from convergent.statistics import pairs
 from fingerprint import WORKFLOW, code, users_code
+from further import DynamicsPlan, Names, NoisePlan
 from sources import Source, in_common, sources_of
 
 TRAINED, UNTRAINED = "trained", "untrained"
@@ -106,6 +106,10 @@ class Plan:
         self.maps_settings = {name: value for name, value in config["maps"].items() if name != "layers"}
         self.images_file = images_file(config["dataset"]["name"])
         self.repository = WORKFLOW.parent
+        self.noise = NoisePlan(config["noise"]["scale"], self.draw("noise"))
+        self.dynamics = DynamicsPlan(
+            config["dynamics"]["scale"], self.draw("dynamics"), self._data_key, self.images_file
+        )
         self.users_files = [str(path) for path in input_files(config["dataset"]["name"], config["dataset"]["options"])]
 
     # Networks and populations
@@ -611,50 +615,10 @@ class Plan:
     def all_seeds(self) -> dict:
         """Every seed of the study, for the record."""
         names = ("data", "label_noise", "positions", "halves", "maps", "groups", "images", "networks", "similarity")
-        drawn = {name: self.draw(name) for name in names}
+        drawn = {name: self.draw(name) for name in (*names, "noise", "dynamics")}
         places = self.places([TRAINED], self.layers)
         drawn |= {f"controls {place.layer} {place.tile}": self.controls_seed(place) for place in places}
         return drawn | {name: self.seeds(Names(network=name)) for name in self._network_keys}
-
-    # Noise and sample size
-
-    @cached_property
-    def noise_cells(self) -> list["Names"]:
-        """Every protocol and number of training samples of the study of noise."""
-        return [Names(protocol=name, size=str(size)) for name, size in cells(self.config["noise"]["scale"])]
-
-    def noise_key(self, wildcards) -> str:
-        which = [wildcards.protocol, wildcards.size, self.config["noise"], self.draw("noise")]
-        return digest("noise", code("measure_noise"), which)
-
-    @property
-    def noise_fragments(self) -> list[str]:
-        """The pieces of the table of the study of noise."""
-        return [f"<study>/noise/{cell.protocol}/{cell.size}.csv" for cell in self.noise_cells]
-
-    def noise_contents(self, wildcards) -> list[tuple[list[str], bool]]:
-        """For each piece, the key that its rows must carry; none is empty."""
-        return [([self.noise_key(cell)], False) for cell in self.noise_cells]
-
-    @cached_property
-    def noise_figures(self) -> dict[str, str]:
-        """Figures of the study of noise, with what the report calls them."""
-        kinds = {
-            "alignment_against_size": "alignment against sample size",
-            "alignment_against_ratio": "alignment against the ratio",
-            "error_beside_alignment": "error beside alignment",
-            "error_alignment_plane": "error against alignment",
-        }
-        places = [(name, variant) for name, variant in PROTOCOLS if not variant.startswith("single")]
-        figures = {
-            f"noise/{kind}/{name}-{variant}": f"{words}, {name} {variant}"
-            for kind, words in kinds.items()
-            for name, variant in places
-        }
-        theories = [variant for _, variant in PROTOCOLS if variant.startswith("single")]
-        figures |= {f"noise/theory/{variant}": f"theory and simulation, {variant}" for variant in theories}
-        # The error is derived for label noise.
-        return figures | {"noise/theory_error/single_label": "theory and simulation of the test error"}
 
     # What is shown
 
@@ -714,9 +678,15 @@ class Plan:
         """Every figure, in both formats."""
         return [f"<study>/figures/{name}.{suffix}" for name in self.figure_names for suffix in ("svg", "png")]
 
-    def figures_by_name(self, prints: list[str]) -> dict[str, str]:
-        """The printed figures by their names, from their paths in the order of `figures`."""
-        return dict(zip(self.figure_names, map(str, prints), strict=True))
+    @cached_property
+    def pages(self) -> list["Page"]:
+        """The pages of claims: one for each study, and one for all of them."""
+        scales = {"noise": self.noise.scale, "dynamics": self.dynamics.scale}
+        notes = {name: f"The study of {name} was run at the scale `{scale}`." for name, scale in scales.items()}
+        # The ledger of the main study is about units, of layers that all networks have.
+        main = [Page("convergence", "", self.figure_names, [])] if self.layers else []
+        further = [Page(name, f"{name}/", list(getattr(self, name).figures), [notes[name]]) for name in scales]
+        return [*main, *further, Page("everything", "", [], [], parts=[*main, *further])]
 
     def guide(self, folder: str) -> str:
         """What to look at when the study is done."""
@@ -737,12 +707,13 @@ class Plan:
             "tables/similarity.csv": "similarities of all pairs of layers",
             "tables/summary.csv": "their spread over pairs of networks",
             "provenance.json": "what made them",
+            "noise/claims.html": "the claims about noise and sample size",
+            "figures/noise/": "alignment against noise and sample size",
+            "dynamics/claims.html": "the claims about learning dynamics",
+            "figures/dynamics/": "learning dynamics and theory",
+            "ledger.html": "the claims of all three studies",
         }
-        looks = {
-            file: meaning
-            for file, meaning in looks.items()
-            if any(path.startswith(f"<study>/{file}") for path in self.results)
-        }
+        looks = {file: meaning for file, meaning in looks.items() if Path(folder, file).exists()}
         width = max(len(f"{folder}/{file}") for file in looks)
         lines = [f"  {f'{folder}/{file}':{width}}  {meaning}" for file, meaning in looks.items()]
         report = f"For one page with everything, give the same command once more with --report {folder}/report.html"
@@ -757,11 +728,56 @@ class Plan:
         )
 
 
-class Names:
-    """Wildcards that are named in code instead of found in a path."""
+@dataclass(frozen=True)
+class Page:
+    """A page of claims with the figures that show them."""
 
-    def __init__(self, **names: str):
-        self.__dict__.update(names)
+    study: str
+    folder: str
+    own_figures: list[str]
+    own_notes: list[str]
+    parts: list["Page"] | None = None  # of a page of several studies
+
+    @property
+    def each(self) -> list["Page"]:
+        return [self] if self.parts is None else self.parts
+
+    @property
+    def rule(self) -> str:
+        names = {"convergence": "write_claims_page", "everything": "write_ledger"}
+        return names.get(self.study, f"write_{self.study}_page")
+
+    @property
+    def path(self) -> str:
+        return f"<study>/{self.folder}{'ledger' if self.parts else 'claims'}.html"
+
+    @property
+    def claims(self) -> list[str]:
+        return [f"<study>/{page.folder}claims.csv" for page in self.each]
+
+    @property
+    def figures(self) -> list[str]:
+        return [name for page in self.each for name in page.own_figures]
+
+    @property
+    def prints(self) -> list[str]:
+        return [f"<study>/figures/{name}.png" for name in self.figures]
+
+    @property
+    def studies(self) -> list[str]:
+        return [page.study for page in self.each]
+
+    @property
+    def notes(self) -> list[str]:
+        return [note for page in self.each for note in page.own_notes]
+
+    @property
+    def caption(self) -> str:
+        return f"../report/{self.study + '_' if self.folder else ''}claims.rst"
+
+    @property
+    def category(self) -> str:
+        return {"noise": "Noise and sample size", "dynamics": "Learning dynamics"}.get(self.study, "Claims")
 
 
 def vars_of(wildcards) -> dict[str, str]:

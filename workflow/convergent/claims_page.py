@@ -44,12 +44,28 @@ figcaption { margin-top: .75rem; color: var(--faint); }
 """
 
 
-def claims_page(rows: Sequence[dict], figures: Mapping[str, str | Path]) -> str:
+# What stands at the head of a page, and in the table that goes into a README.
+INTRODUCTIONS = {
+    "convergence": "What Li, Yosinski, Clune, Lipson and Hopcroft (2016) concluded, tested in this study by criteria "
+    "fixed beforehand. Brackets hold 95 % confidence intervals; the baseline is the same number without training, "
+    "unless it says otherwise.",
+    "noise": "What Umar and Laio (2026) state in their abstract, which is all that is known of the paper here: the "
+    "protocols are reconstructed from it, the criteria are this project's. Of several measures, ratios and sizes the "
+    "one furthest from keeping to the bound decides. Brackets hold 95 % intervals over repetitions.",
+    "dynamics": "What van Rossem and Saxe (2024) state, by criteria of this project, as the paper gives none. Of "
+    "several settings the one furthest from keeping to the bound decides. Brackets hold 95 % intervals over seeds.",
+}
+# Columns that only some studies fill, and their titles.
+OPTIONAL = {"baseline": "Baseline", "published": "Published"}
+
+
+def claims_page(rows: Sequence[dict], figures: Mapping[str, str | Path], introduction: str) -> str:
     """The ledger as one HTML page that needs no other file.
 
     Args:
         rows: of `judge`, or read from its table.
         figures: name of a figure -> its PNG; those that do not exist are left out.
+        introduction: what the page begins with, one paragraph per line.
     """
     drawn = {row["figure"]: Path(figures[row["figure"]]) for row in rows if row["figure"] in figures}
     drawn = {name: path for name, path in drawn.items() if path.is_file()}
@@ -59,7 +75,9 @@ def claims_page(rows: Sequence[dict], figures: Mapping[str, str | Path]) -> str:
         f"<small>{text(head['reason'])}</small></span>{badge(head)}</li>"
         for head, _ in groups
     )
-    sections = "\n".join(question_section(head, claims, drawn) for head, claims in groups)
+    columns = filled(rows)
+    sections = "\n".join(question_section(head, claims, drawn, columns) for head, claims in groups)
+    paragraphs = "\n".join(f"<p>{text(line)}</p>" for line in introduction.splitlines())
     pictures = "\n".join(picture(name, path) for name, path in sorted(drawn.items()))
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -71,8 +89,7 @@ def claims_page(rows: Sequence[dict], figures: Mapping[str, str | Path]) -> str:
 </head>
 <body>
 <h1>Claims and verdicts</h1>
-<p>What Li, Yosinski, Clune, Lipson and Hopcroft (2016) concluded, tested in this study by criteria fixed beforehand.
-Brackets hold 95 % confidence intervals; the baseline is the same number without training, unless it says otherwise.</p>
+{paragraphs}
 <ul class="summary">
 {summary}
 </ul>
@@ -90,13 +107,21 @@ def by_question(rows: Sequence[dict]) -> list[tuple[dict, list[dict]]]:
     return [(head, [row for row in rows if row["claim"].startswith(f"{head['claim']}.")]) for head in heads]
 
 
-def question_section(head: dict, claims: list[dict], drawn: Mapping[str, Path]) -> str:
-    """Heading and table of one question."""
-    lines = "\n".join(claim_line(row, drawn) for row in claims)
-    titles = "".join(
-        f'<th scope="col">{title}</th>'
-        for title in ("Claim", "Criterion", "Measured", "Baseline", "Published", "Verdict")
-    )
+def filled(rows: Sequence[dict]) -> list[str]:
+    """The optional columns in which any row has something."""
+    return [name for name in OPTIONAL if any(shown(row, name) != NOTHING for row in rows)]
+
+
+def shown(row: dict, column: str) -> str:
+    """What stands in an optional column: a number, or words."""
+    return short(row[column]) if column == "baseline" else str(row[column]) or NOTHING
+
+
+def question_section(head: dict, claims: list[dict], drawn: Mapping[str, Path], columns: Sequence[str]) -> str:
+    """Heading and table of one question, with these of the optional columns."""
+    lines = "\n".join(claim_line(row, drawn, columns) for row in claims)
+    names = ("Claim", "Criterion", "Measured", *(OPTIONAL[name] for name in columns), "Verdict")
+    titles = "".join(f'<th scope="col">{title}</th>' for title in names)
     return f"""<section id="{anchor(head["claim"])}">
 <h2>{text(head["claim"])} {badge(head)}</h2>
 <p>{text(head["statement"])}</p>
@@ -109,7 +134,7 @@ def question_section(head: dict, claims: list[dict], drawn: Mapping[str, Path]) 
 </section>"""
 
 
-def claim_line(row: dict, drawn: Mapping[str, Path]) -> str:
+def claim_line(row: dict, drawn: Mapping[str, Path], columns: Sequence[str]) -> str:
     """One line of a question's table."""
     figure = ""
     if row["figure"] in drawn:
@@ -119,9 +144,9 @@ def claim_line(row: dict, drawn: Mapping[str, Path]) -> str:
         measured += f"<small>{text(row['where'])}</small>"
     if row["replicates"] not in ("", "none"):
         measured += f"<small>interval over {text(row['replicates'])}</small>"
-    baseline = text(short(row["baseline"]))
-    if row["baseline_population"]:
-        baseline += f"<small>{text(row['baseline_population'].replace('_', ' '))}</small>"
+    further = {name: text(shown(row, name)) for name in columns}
+    if "baseline" in further and row["baseline_population"]:
+        further["baseline"] += f"<small>{text(row['baseline_population'].replace('_', ' '))}</small>"
     verdict = badge(row)
     if row["reason"] and row["reason"] != REPORTED:
         verdict += f"<small>{text(row['reason'])}</small>"
@@ -131,8 +156,7 @@ def claim_line(row: dict, drawn: Mapping[str, Path]) -> str:
         ("statement", f"{text(row['statement'])}<small>{text(row['claim'])} · {text(row['source'])}{figure}</small>"),
         ("criterion", text(row["criterion"])),
         ("number", measured),
-        ("number", baseline),
-        ("number", text(row["published"] or NOTHING)),
+        *(("number", content) for content in further.values()),
         ("verdict", verdict),
     )
     return (
@@ -153,7 +177,9 @@ def picture(name: str, path: Path) -> str:
 
 def claims_markdown(rows: Sequence[dict]) -> str:
     """The ledger as a Markdown table: questions in bold, and their claims that were measured."""
-    lines = ["| claim | measured [95 % interval] | baseline | published | verdict |", "|---|---|---|---|---|"]
+    columns = filled(rows)
+    titles = ("claim", "measured [95 % interval]", *columns, "verdict")
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for row in rows:
         question = "." not in row["claim"]
         if not question and short(row["measured"]) == NOTHING:
@@ -164,8 +190,7 @@ def claims_markdown(rows: Sequence[dict]) -> str:
             if question
             else f"{row['statement']}<br><sub>{row['criterion']}</sub>",
             "" if question else f"{with_interval(row)} {row['where']}",
-            "" if question else short(row["baseline"]),
-            str(row["published"]) or ("" if question else NOTHING),
+            *("" if question else shown(row, name) for name in columns),
             f"**{verdict}**" if question else verdict,
         )
         lines.append("| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |")

@@ -31,6 +31,7 @@ from convergent.claims import (
 
 STATISTIC_COLUMNS = ("statistic", "value", "low", "high")  # all others say where it was measured
 WORDS = {"snr": "SNR"}
+SMOKE = "smoke"  # the scale that shows no more than that everything runs
 
 
 class CriterionClaim(NamedTuple):
@@ -47,6 +48,7 @@ class CriterionClaim(NamedTuple):
     core: bool = False
     counts: bool = True
     lowest: Mapping[str, float] = {}  # column -> smallest number that counts
+    baseline: str = ""  # ending of the deciding place's last column where its baseline stands
     remark: str = ""
 
 
@@ -75,13 +77,16 @@ def load_criterion_claims(path: str | Path, columns: Sequence[str]) -> list[Ques
     return questions
 
 
-def judge_criteria(questions: Sequence[Question], criteria: pd.DataFrame, replicates: str) -> list[dict]:
-    """A verdict on every claim, and on each question before its claims.
+def judge_criteria(
+    questions: Sequence[Question], criteria: pd.DataFrame, replicates: str, scale: str = ""
+) -> list[dict]:
+    """A verdict on every claim, and on each question before its claims; none at the scale `smoke`.
 
     Args:
         questions: of `load_criterion_claims`.
         criteria: columns statistic, value, low, high, those that say where, and the number of replicates.
         replicates: over which the intervals were drawn; the name of that last column.
+        scale: at which the study ran.
 
     Returns:
         rows with the keys of `claims.CLAIM_COLUMNS`; NaN where there is no number.
@@ -89,6 +94,9 @@ def judge_criteria(questions: Sequence[Question], criteria: pd.DataFrame, replic
     rows = []
     for question in questions:
         judged = [judge_criterion(claim, criteria, replicates) for claim in question.claims]
+        if scale == SMOKE:
+            reason = f"the scale `{SMOKE}` has too few {replicates} for a verdict"
+            judged = [row | {"verdict": NOT_TESTED, "reason": reason} for row in judged]
         rows += [question_row(question, judged), *judged]
     return rows
 
@@ -121,6 +129,8 @@ def judge_criterion(claim: CriterionClaim, criteria: pd.DataFrame, replicates: s
     row |= {"where": where_of(deciding, [name for name in criteria if name not in (*STATISTIC_COLUMNS, replicates)])}
     if np.isnan(deciding["value"]):
         return row | unknown | {"reason": f"undefined in {row['where']}"}
+    if claim.baseline:
+        row |= baseline_of(claim, criteria, deciding)
     remarks = ([] if claim.counts else [BESIDE]) + ([claim.remark] if claim.remark else [])
     return row | {
         "measured": float(deciding["value"]),
@@ -129,6 +139,16 @@ def judge_criterion(claim: CriterionClaim, criteria: pd.DataFrame, replicates: s
         "verdict": SUPPORTED if holds(deciding["value"], claim.bound) else NOT_SUPPORTED,
         "reason": "; ".join(remarks),
     }
+
+
+def baseline_of(claim: CriterionClaim, criteria: pd.DataFrame, deciding: pd.Series) -> dict[str, object]:
+    """The same statistic in the place whose name ends so; nothing where there is none."""
+    *same, last = claim.places
+    found = criteria[(criteria["statistic"] == claim.statistic) & (criteria[last] == deciding[last] + claim.baseline)]
+    for column in same:
+        found = found[found[column] == deciding[column]]
+    name = claim.baseline.strip("-")
+    return {"baseline": float(found["value"].iloc[0]), "baseline_population": name} if len(found) else {}
 
 
 def where_of(row: pd.Series, columns: Sequence[str]) -> str:

@@ -39,31 +39,38 @@ rule judge_claims:
         "../scripts/judge_claims.py"
 
 
-rule write_claims_page:
-    input:
-        claims="<study>/claims.csv",
-        figures=[path for path in plan.figures if path.endswith(".png")],
-    output:
-        report(
-            "<study>/claims.html",
-            caption="../report/claims.rst",
-            category="Claims",
-            labels={"table": "every claim with its verdict and figure"},
-        ),
-    log:
-        "<study>/logs/write_claims_page.log",
-    benchmark:
-        "<study>/benchmarks/write_claims_page.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        code=code("write_claims_page"),
-        figures=lambda wildcards, input: plan.figures_by_name(input.figures),
-    message:
-        "Writing the page of claims"
-    script:
-        "../scripts/write_claims_page.py"
+# The claims of each study on a page, and those of all of them.
+for page in plan.pages:
+
+    rule:
+        name:
+            page.rule
+        input:
+            claims=page.claims,
+            figures=page.prints,
+        output:
+            report(
+                page.path,
+                caption=page.caption,
+                category=page.category,
+                labels={"table": "every claim with its verdict and figure"},
+            ),
+        log:
+            f"<study>/logs/{page.rule}.log",
+        benchmark:
+            f"<study>/benchmarks/{page.rule}.tsv"
+        conda:
+            "../../envs/environment.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            code=code("write_claims_page"),
+            names=page.figures,
+            studies=page.studies,
+            notes=page.notes,
+        message:
+            "Writing the page of claims"
+        script:
+            "../scripts/write_claims_page.py"

@@ -15,9 +15,9 @@ rule measure_noise:
         mem_mb=2000,
         runtime=60,
     params:
-        key=plan.noise_key,
-        scale=config["noise"]["scale"],
-        seed=plan.draw("noise"),
+        key=plan.noise.key,
+        scale=plan.noise.scale,
+        seed=plan.noise.seed,
     message:
         "Training {wildcards.protocol} networks on {wildcards.size} noisy samples"
     script:
@@ -26,7 +26,7 @@ rule measure_noise:
 
 rule judge_noise:
     input:
-        measured=plan.noise_fragments,
+        measured=plan.noise.fragments,
         claims=workflow.source_path("../noise_claims.yaml"),
     output:
         table=report(
@@ -60,9 +60,9 @@ rule judge_noise:
         runtime=30,
     params:
         code=code("judge_noise"),
-        contents=plan.noise_contents,
-        draws=config["resampling"]["networks"],
-        seed=plan.draw("noise"),
+        contents=plan.noise.contents,
+        scale=plan.noise.scale,
+        seed=plan.noise.seed,
     message:
         "Judging the claims about noise and sample size"
     script:
@@ -73,7 +73,6 @@ rule draw_noise:
     input:
         table="<study>/noise/noise.csv",
         criteria="<study>/noise/criteria.csv",
-        claims="<study>/noise/claims.csv",
     output:
         figures=[
             report(
@@ -82,15 +81,9 @@ rule draw_noise:
                 category="Noise and sample size",
                 labels={"figure": label},
             )
-            for name, label in plan.noise_figures.items()
+            for name, label in plan.noise.figures.items()
         ],
-        prints=[f"<study>/figures/{name}.png" for name in plan.noise_figures],
-        page=report(
-            "<study>/noise/claims.html",
-            caption="../report/noise_claims.rst",
-            category="Noise and sample size",
-            labels={"table": "every claim with its verdict and figure"},
-        ),
+        prints=[f"<study>/figures/{name}.png" for name in plan.noise.figures],
     log:
         "<study>/logs/draw_noise.log",
     benchmark:
@@ -103,7 +96,7 @@ rule draw_noise:
         runtime=30,
     params:
         code=code("draw_noise"),
-        names=list(plan.noise_figures),
+        names=list(plan.noise.figures),
     message:
         "Drawing alignment against noise and sample size"
     script:

@@ -1,18 +1,15 @@
-"""Draw alignment against noise and sample size, and put the claims beside their figures."""
+"""Draw alignment against noise and sample size."""
 
 import numpy as np
 import pandas as pd
 from job import logged
 from products import saved
 
-from convergent.claims_page import claims_page
 from convergent.figures import noise as figures
 from convergent.figures.style import save
-from convergent.files import written_whole
 from convergent.noise.criteria import UNRELIABLE, curves
-from convergent.noise.summary import drawn_measures, expected, thresholds_of
+from convergent.noise.summary import TRAINED, drawn_measures, expected, limits_of, thresholds_of
 from convergent.noise.theory import label_error
-from convergent.tables import read_tables
 
 DRAW = {
     "alignment_against_size": lambda rows, threshold: figures.alignment_against_size(
@@ -30,12 +27,19 @@ with logged(snakemake):
     table, thresholds = pd.read_csv(files.table), thresholds_of(pd.read_csv(files.criteria))
     for name, paths in zip(params.names, saved(snakemake), strict=True):
         _, kind, place = name.split("/")
-        protocol, variant = ("linear", place) if kind.startswith("theory") else place.split("-")
+        protocol, variant = place.split("-") if kind in DRAW else ("linear", place)
         rows = table[(table["protocol"] == protocol) & (table["variant"] == variant)]
         threshold = thresholds[protocol, variant]
         if kind == "theory":
             points = curves(rows[rows["measure"] == "cka_linear"])
-            figure = figures.theory_overlay(points, expected(variant, points), threshold)
+            line = expected(variant, points)
+            line.loc[np.abs(line["n"] - threshold) <= UNRELIABLE, "value"] = np.nan
+            ends = limits_of(variant, points)
+            figure = figures.theory_overlay(points, line, threshold, ends=ends)
+        elif kind == "closed_form":
+            trained = table[(table["protocol"] == TRAINED[0]) & (table["variant"] == TRAINED[1])]
+            points, line = (curves(each[each["measure"] == "cka_linear"]) for each in (trained, rows))
+            figure = figures.theory_overlay(points, line, threshold, "linear CKA", "closed form", "training")
         elif kind == "theory_error":
             points = curves(rows[rows["measure"] == "test_error"])
             points = points[np.abs(points["n"] - threshold) > UNRELIABLE]
@@ -44,6 +48,3 @@ with logged(snakemake):
         else:
             figure = DRAW[kind](rows, threshold)
         save(figure, paths)
-    prints = dict(zip(params.names, map(str, snakemake.output.prints), strict=True))
-    with written_whole(snakemake.output.page) as partial:
-        partial.write_text(claims_page(read_tables([files.claims]), prints))

@@ -17,11 +17,11 @@ with logged(snakemake):
     table = pd.DataFrame(pieces(files.measured, params.contents)).drop(columns=["key", "rows"])
     for column, kind in (("n", int), ("repetition", int), ("snr", float), ("value", float)):
         table[column] = table[column].astype(kind)
-    criteria = pd.DataFrame(all_criteria(table, draws=params.draws, seed=params.seed), columns=COLUMNS)
+    criteria = pd.DataFrame(all_criteria(table, seed=params.seed), columns=COLUMNS)
     for path, content in ((snakemake.output.table, table), (snakemake.output.criteria, criteria)):
         with written_whole(path) as partial:
             content.to_csv(partial, index=False)
-    rows = judge_criteria(load_criterion_claims(files.claims, PLACE_COLUMNS), criteria, REPLICATES)
+    rows = judge_criteria(load_criterion_claims(files.claims, PLACE_COLUMNS), criteria, REPLICATES, params.scale)
     write_table(snakemake.output.claims, CLAIM_COLUMNS, rows)
     with written_whole(snakemake.output.markdown) as partial:
         partial.write_text(claims_markdown(rows))

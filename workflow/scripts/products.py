@@ -1,5 +1,6 @@
 """What several scripts read in the same way."""
 
+import io
 from collections.abc import Iterator
 
 import pandas as pd
@@ -40,6 +41,25 @@ def pieces(paths: list[str], contents: list[tuple[list[str], bool]]) -> list[dic
 def table(path: str, **options) -> pd.DataFrame:
     """A table of this study. A layer may be called by a number, as in torch.nn.Sequential."""
     return pd.read_csv(path, dtype={"layer": str}, **options)
+
+
+def frames(files, names: list[str]) -> dict[str, pd.DataFrame]:
+    """Tables among a rule's files by their names; one without rows may have no columns either."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = pd.read_csv(files[name])
+        except pd.errors.EmptyDataError:
+            found[name] = pd.DataFrame()
+    return found
+
+
+def typed(rows: list[dict]) -> pd.DataFrame:
+    """Rows of fragments, which are text, with every column as what it holds, as if read from a whole table."""
+    text = io.StringIO()
+    pd.DataFrame(rows).drop(columns=["key", "rows"]).to_csv(text, index=False)
+    text.seek(0)
+    return pd.read_csv(text)
 
 
 def saved(snakemake) -> Iterator[list[str]]:

@@ -1,12 +1,14 @@
-"""One page with every claim, its verdict, and the figure that shows it."""
+"""One page with every claim of one study or of several, its verdict, and the figure that shows it."""
 
 from job import logged
 
-from convergent.claims_page import claims_page
+from convergent.claims_page import INTRODUCTIONS, claims_page
 from convergent.files import written_whole
 from convergent.tables import read_tables
 
 with logged(snakemake):
-    rows = read_tables([snakemake.input.claims])
+    files, params = snakemake.input, snakemake.params
+    introduction = "\n".join([*(INTRODUCTIONS[name] for name in params.studies), *params.notes])
     with written_whole(snakemake.output[0]) as partial:
-        partial.write_text(claims_page(rows, snakemake.params.figures))
+        figures = dict(zip(params.names, map(str, files.figures), strict=True))
+        partial.write_text(claims_page(read_tables(files.claims), figures, introduction))

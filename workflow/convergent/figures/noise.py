@@ -130,7 +130,14 @@ def error_beside_alignment(table: pd.DataFrame, threshold: float, measure: str =
 
 
 def theory_overlay(
-    points: pd.DataFrame, theory: pd.DataFrame, threshold: float, words: str = "linear CKA", error: bool = False
+    points: pd.DataFrame,
+    theory: pd.DataFrame,
+    threshold: float,
+    words: str = "linear CKA",
+    line: str = "theory",
+    marks: str = "simulation",
+    error: bool = False,
+    ends: Mapping[float, tuple[float, float]] | None = None,
 ) -> Figure:
     """Simulated alignment, or error, with its intervals over lines of theory; beside it one against the other.
 
@@ -139,6 +146,8 @@ def theory_overlay(
         theory: columns n, snr, value, for finer n as well; NaN or left out where it says nothing.
         threshold: number of training samples, at which lines are broken.
         words: for what is drawn.
+        line, marks: what the lines and the points are.
+        ends: ratio -> values for very few and very many samples, drawn as ticks at both sides.
         error: it has no upper limit and is drawn on a logarithmic scale, instead of from 0 to 1.
     """
     if not len(points):
@@ -147,17 +156,21 @@ def theory_overlay(
     figure, axes = panels(2, width=4.0, height=3.3)
     overlay, against = axes
     for ratio, look in looks.items():
-        rows, line = (part[part["snr"] == ratio].sort_values("n") for part in (points, theory))
-        for side in (line["n"] < threshold, line["n"] > threshold):
-            overlay.plot(line["n"][side], line["value"][side], color=look["color"], linewidth=1.3)
+        rows, own = (part[part["snr"] == ratio].sort_values("n") for part in (points, theory))
+        for side in (own["n"] < threshold, own["n"] > threshold):
+            overlay.plot(own["n"][side], own["value"][side], color=look["color"], linewidth=1.3)
         draw_points(overlay, rows["n"], rows, look)
-        both = rows.merge(line[["n", "value"]], on="n", suffixes=("", "_expected")).dropna()
+        both = rows.merge(own[["n", "value"]], on="n", suffixes=("", "_expected")).dropna()
         draw_points(against, both["value_expected"], both, look)
     overlay.axvline(threshold, **THRESHOLD)
-    overlay.set(title="Theory (lines) and simulation", xlabel="training samples n", ylabel=words)
+    for ratio, pair in (ends or {}).items():
+        for place, value in zip(((0, 0.03), (0.97, 1)), pair, strict=True):
+            look = {"color": looks[ratio]["color"], "linewidth": 2.2, "transform": overlay.get_yaxis_transform()}
+            overlay.plot(place, (value, value), **look)
+    overlay.set(title=f"{line.capitalize()} (lines) and {marks}", xlabel="training samples n", ylabel=words)
     logarithmic(overlay)
     against.axline((1, 1) if error else (0, 0), slope=1, color=GREY, linewidth=1, zorder=1)
-    against.set(title="One against the other", xlabel=f"{words}, theory", ylabel=f"{words}, simulation")
+    against.set(title="One against the other", xlabel=f"{words}, {line}", ylabel=f"{words}, {marks}")
     if error:
         overlay.set(yscale="log")
         against.set(xscale="log", yscale="log")

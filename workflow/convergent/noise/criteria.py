@@ -419,8 +419,7 @@ def depth_lost_rows(
 ) -> list[dict]:
     """How much of the dip does a control take away? `depth_lost` at each ratio: 1 less its depth over the ordinary one.
 
-    For the controls with a ridge penalty, with large initial weights, and with fresh inputs, which lose the branch
-    below the threshold. NaN where there is no dip to lose.
+    For the controls with a ridge penalty and with large initial weights. NaN where there is no dip to lose.
     """
     pair = [cube(table, place, measure) for place in (ordinary, control)]
     ratios = np.intersect1d(pair[0].ratios, pair[1].ratios)
@@ -432,6 +431,38 @@ def depth_lost_rows(
 
     estimate = bootstrap(lost, values, draws, seed)
     return entries("depth_lost", control, measure, estimate, len(values[0]), snr=ratios)
+
+
+def start_lost_rows(
+    table: pd.DataFrame, ordinary: Place, control: Place, measure: str, draws: int = DRAWS, seed: int = 0
+) -> list[dict]:
+    """How much alignment does a control take away where samples are fewest? `start_lost` at each ratio, as a share.
+
+    For fresh inputs, which take away the branch below the threshold and leave the dip at it.
+    """
+    pair = [cube(table, place, measure) for place in (ordinary, control)]
+    ratios = np.intersect1d(pair[0].ratios, pair[1].ratios)
+    values = [part[:, :, np.isin(one.ratios, ratios)] for one, part in zip(pair, together(pair), strict=True)]
+    estimate = bootstrap(lambda mean, other: 1 - other[..., 0, :] / mean[..., 0, :], values, draws, seed)
+    return entries("start_lost", control, measure, estimate, len(values[0]), snr=ratios)
+
+
+def closed_form_rows(
+    table: pd.DataFrame, trained: Place, closed: Place, measure: str, threshold: int, draws: int = DRAWS, seed: int = 0
+) -> list[dict]:
+    """How near do networks that are trained step by step come to the closed form? `closed_form_deviation`.
+
+    The mean absolute difference on the same training sets over sizes and ratios; without the threshold, where training
+    does not end in time.
+    """
+    pair = [cube(table, place, measure) for place in (trained, closed)]
+    away = np.intersect1d(pair[0].sizes, pair[1].sizes) != threshold
+
+    def apart(mean: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return np.nanmean(np.abs(mean - other)[..., away, :], axis=(-2, -1))
+
+    estimate = bootstrap(apart, together(pair), draws, seed)
+    return entries("closed_form_deviation", trained, measure, estimate, len(pair[0].repetitions))
 
 
 def growth_rows(

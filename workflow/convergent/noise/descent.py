@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from convergent.draws import generator
 from convergent.noise.alignment import LINEAR_MEASURES
-from convergent.noise.draws import generator
 from convergent.noise.linear import PROTOCOL, draw, least_squares, summary_rows, training_sets
-from convergent.noise.threads import one_thread
+from convergent.threads import one_thread
 
 SMALL, LAZY = 0.05, 1.0  # standard deviations of initial weights, times 1 / sqrt(fan in)
 MOMENTUM = 0.95

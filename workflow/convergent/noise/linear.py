@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from convergent.architectures import require_choice
+from convergent.draws import generator, orthonormal
 from convergent.noise.alignment import LINEAR_MEASURES, alignments, rows
-from convergent.noise.draws import generator, orthonormal
 from convergent.noise.theory import population_cka
-from convergent.noise.threads import one_thread
+from convergent.threads import one_thread
 
 MODES = ("input", "label", "both")
 PROTOCOL = "linear"

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from convergent.architectures import require_choice
+from convergent.draws import generator
 from convergent.errors import StudyError
 from convergent.noise.alignment import RECTIFIED_MEASURES, alignments, rows
-from convergent.noise.draws import generator
 from convergent.noise.perceptron import Perceptrons, fit, initial, train_together, with_ones
-from convergent.noise.threads import one_thread
+from convergent.threads import one_thread
 
 REGRESSION, CLASSIFICATION = "regression", "classification"
 MODES = ("input", "label")

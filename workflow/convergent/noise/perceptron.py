@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from convergent.noise.threads import one_thread
+from convergent.threads import one_thread
 
 FIRST_MOMENT, SECOND_MOMENT, EPSILON = 0.9, 0.999, 1e-8
 WARM_UP = 0.05  # share of the steps

@@ -5,7 +5,7 @@ everything runs, `reduced` has repetitions enough for a verdict, `full` has narr
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from convergent.errors import StudyError, did_you_mean
@@ -77,6 +77,14 @@ def descent_grids(d: int) -> dict[str, Grid]:
     }
 
 
+def closed_form_grids(d: int) -> dict[str, Grid]:
+    """Grids of the same networks in closed form, on the same training sets."""
+    return {
+        size: replace(grid, settings={name: value for name, value in grid.settings.items() if name != "steps"})
+        for size, grid in descent_grids(d).items()
+    }
+
+
 REGRESSION_GRIDS = {
     "smoke": Grid((10, 40, 100, 200, 500), DECADES, 2, 4, {"tests": 300, "steps": 1500}),
     "reduced": Grid((10, 20, 40, 70, 100, 130, 200, 400, 1000), DECADES, 6, 4),
@@ -97,6 +105,7 @@ LINEAR_SETTINGS = {"d": D, "outputs": 5, "hidden": 20}
 # Theory is derived for one output: only what it predicts is measured.
 SINGLE_SETTINGS = {"d": SINGLE_D, "outputs": 1, "hidden": 20, "measures": ("cka_linear",)}
 DESCENT_SETTINGS = {"d": SMALL_D, "outputs": 3, "hidden": 20, "mode": "input"}
+CLOSED_FORM_SETTINGS = DESCENT_SETTINGS | {"measures": ("cka_linear",)}
 
 PROTOCOLS: Mapping[tuple[str, str], Protocol] = MappingProxyType(
     {
@@ -109,6 +118,7 @@ PROTOCOLS: Mapping[tuple[str, str], Protocol] = MappingProxyType(
             Protocol(LINEAR, "fresh", D, LINEAR_SETTINGS | {"mode": "input", "fresh": True}, linear_grids(D)),
             Protocol(LINEAR, "single", SINGLE_D, SINGLE_SETTINGS | {"mode": "input"}, single_grids(SINGLE_D)),
             Protocol(LINEAR, "single_label", SINGLE_D, SINGLE_SETTINGS | {"mode": "label"}, single_grids(SINGLE_D)),
+            Protocol(LINEAR, "small", SMALL_D, CLOSED_FORM_SETTINGS, closed_form_grids(SMALL_D)),
             Protocol(DESCENT, "small", SMALL_D, DESCENT_SETTINGS | {"deviation": 0.05}, descent_grids(SMALL_D)),
             Protocol(DESCENT, "lazy", SMALL_D, DESCENT_SETTINGS | {"deviation": 1.0}, descent_grids(SMALL_D)),
             Protocol(REGRESSION, "label", 121, {"hidden": 10, "mode": "label"}, REGRESSION_GRIDS),

@@ -12,24 +12,32 @@ from convergent.noise.criteria import (
     DRAWS,
     ERRORS,
     Place,
+    closed_form_rows,
     depth_lost_rows,
     growth_rows,
     places,
+    start_lost_rows,
     summarise,
     theory_rows,
     threshold_rows,
 )
 from convergent.noise.protocols import CLASSIFICATION, DESCENT, LINEAR, PROTOCOLS, REGRESSION, parameters
-from convergent.noise.theory import alignment, label_alignment
+from convergent.noise.theory import alignment, label_alignment, limits
 
 # Controls with the ordinary variant whose dip they should take away.
 CONTROLS: dict[Place, Place] = {
     (LINEAR, "ridge"): (LINEAR, "input"),
-    (LINEAR, "fresh"): (LINEAR, "input"),
     (DESCENT, "lazy"): (DESCENT, "small"),
 }
-# Variants with one output, for which theory is derived, with what it expects of n, d and the ratio.
-THEORIES = {(LINEAR, "single"): alignment, (LINEAR, "single_label"): label_alignment}
+# Variants with what theory expects of n, d and the ratio: derived for one output, an estimate for several.
+THEORIES = {
+    (LINEAR, "single"): alignment,
+    (LINEAR, "single_label"): label_alignment,
+    (LINEAR, "input"): alignment,
+}
+TRAINED, CLOSED = (DESCENT, "small"), (LINEAR, "small")  # the same training sets, step by step and in closed form
+# The registry turns what is a distance into a similarity.
+TITLES = {"information_imbalance": "1 - information imbalance"}
 WIDTHS = ("width_5", "width_10", "width_20")
 GROWING = ("cka_linear", "output_correlation")
 
@@ -57,6 +65,10 @@ def all_criteria(table: pd.DataFrame, draws: int = DRAWS, seed: int = 0) -> list
     for control, ordinary in CONTROLS.items():
         if control in found and ordinary in found:
             rows += depth_lost_rows(table, ordinary, control, "cka_linear", **options)
+    if (LINEAR, "fresh") in found and (LINEAR, "input") in found:
+        rows += start_lost_rows(table, (LINEAR, "input"), (LINEAR, "fresh"), "cka_linear", **options)
+    if TRAINED in found and CLOSED in found:
+        rows += closed_form_rows(table, TRAINED, CLOSED, "cka_linear", parameters(*TRAINED), **options)
     for place, theory in THEORIES.items():
         if place in found:
             d = parameters(*place)
@@ -88,9 +100,20 @@ def thresholds_of(criteria: pd.DataFrame) -> dict[Place, float]:
     return nominal | {place: value for place, value in medians.items() if place[0] in (REGRESSION, CLASSIFICATION)}
 
 
-def drawn_measures(table: pd.DataFrame) -> list[str]:
-    """The measures of alignment in a table, in order of appearance."""
-    return [measure for measure in dict.fromkeys(table["measure"]) if measure not in ERRORS]
+def drawn_measures(table: pd.DataFrame) -> dict[str, str]:
+    """The measures of alignment in a table with their titles, in order of appearance.
+
+    CKA over all inputs is left out: it cannot be told from that over 500.
+    """
+    shown = [name for name in dict.fromkeys(table["measure"]) if name not in (*ERRORS, "cka_population")]
+    return {name: TITLES.get(name, name) for name in shown}
+
+
+def limits_of(variant: str, points: pd.DataFrame) -> dict[float, tuple[float, float]]:
+    """Ratio -> alignment that theory expects of very few and of very many samples; known with input noise alone."""
+    if THEORIES[LINEAR, variant] is not alignment:
+        return {}
+    return {ratio: (float(limits(ratio).few), float(limits(ratio).many)) for ratio in points["snr"].unique()}
 
 
 def expected(variant: str, points: pd.DataFrame, theory: Callable[..., np.ndarray] | None = None) -> pd.DataFrame:

@@ -1,7 +1,7 @@
-"""Random draws that are named by what they belong to, and never by the signal-to-noise ratio.
+"""Random draws that are named by what they belong to, and by nothing else.
 
-One set of training inputs, directions of noise and initial weights serves all ratios (common random numbers), so that
-a difference between two ratios is one of the noise's strength alone. A reconstruction for Umar & Laio 2026.
+Whatever is compared shares its draws (common random numbers): in the study of noise one set of training inputs,
+directions of noise and initial weights serves all ratios, so that a difference is one of the noise's strength alone.
 """
 
 import numpy as np
