@@ -1,18 +1,21 @@
-"""Carry the default study's figures and ledger over to the README, and the registry of measures to docs/measures.md.
+"""Carry figures and ledgers over to the README and the pages in docs, and the registry of measures to docs/measures.md.
 
-Run it after `make study` (and `snakemake noise`), then read the diff: .venv/bin/python docs/refresh.py
+Run it after `make study` (and `snakemake noise dynamics`), then read the diff: .venv/bin/python docs/refresh.py
 """
 
 import re
 import shutil
 from pathlib import Path
 
+from convergent.claims_page import claims_markdown, questions_markdown
 from convergent.similarity import INVARIANCES, MEASURES, Measure
+from convergent.tables import read_tables
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "results" / "digits"
-LEDGERS = {"claims": STUDY / "tables" / "claims.md", "noise": STUDY / "noise" / "claims.md"}
-
+# Ledger -> where its rows are; the README has the first in full, of the others the questions, the rest is in docs.
+LEDGERS = {"claims": STUDY, "noise": STUDY / "noise", "dynamics": STUDY / "dynamics"}
+PAGES = ("README.md", "docs/noise.md", "docs/dynamics.md")
 
 MEASURES_PAGE = """# Measures of similarity
 
@@ -45,22 +48,28 @@ def row(measure: Measure) -> str:
     return f"| `{measure.name}`{directed} | {equation} | {source} | {letters} | {limits} | {cost} |"
 
 
+def with_ledgers(text: str, brief: bool) -> str:
+    """A page with what stands between the marks of a ledger replaced by what the study says now."""
+    for name, folder in LEDGERS.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        if begin in text and (folder / "claims.csv").exists():
+            rows = read_tables([folder / "claims.csv"])
+            table = questions_markdown(rows) if brief and name != "claims" else claims_markdown(rows)
+            text = f"{text[: text.index(begin) + len(begin)]}\n\n{table}\n{text[text.index(end) :]}"
+    return text
+
+
 def main() -> None:
     (ROOT / "docs" / "measures.md").write_text(measures_page())
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    for name, ledger in LEDGERS.items():
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        if ledger.exists():
-            before, after = text[: text.index(begin) + len(begin)], text[text.index(end) :]
-            text = f"{before}\n\n{ledger.read_text()}\n{after}"
-    readme.write_text(text)
-    for name in re.findall(r"\(docs/figures/([\w-]+)\.png\)", text):
-        # A figure is named after its folders; in that of noise, a name has a hyphen of its own.
-        folders = name.split("-", 2 if name.startswith("noise-") else 1)
-        source = STUDY / "figures" / f"{'/'.join(folders)}.png"
-        if source.exists():  # benchmarks draw the others
-            shutil.copy2(source, ROOT / "docs" / "figures" / f"{name}.png")
+    for page in PAGES:
+        text = with_ledgers((ROOT / page).read_text(), brief=page == "README.md")
+        (ROOT / page).write_text(text)
+        for name in re.findall(r"figures/([\w.-]+)\.png\)", text):
+            # A figure is named after its folders; in that of noise, a name has a hyphen of its own.
+            folders = name.split("-", 2 if name.startswith("noise-") else 1)
+            source = STUDY / "figures" / f"{'/'.join(folders)}.png"
+            if source.exists():  # benchmarks draw the others
+                shutil.copy2(source, ROOT / "docs" / "figures" / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -23,11 +23,11 @@ from convergent.figures.dynamics import (
     identity_r2,
     image_structure,
     in_order,
-    logistic_squared,
     loss_curves,
     middle,
     phase_plane,
     rates,
+    rich_law,
     setting_looks,
     symmetric,
     trajectories,
@@ -132,7 +132,7 @@ def rises_of(names, seeds=3):
     for name, seed in product(names, range(seeds)):
         middle, unit = 10 ** random.uniform(2, 3.3), 1.0
         unit = middle / random.uniform(6.5, 12)
-        value = logistic_squared(random.uniform(0.9, 1.3) * scaled)
+        value = rich_law(random.uniform(0.9, 1.3) * scaled)
         rows += [{"setting": name, "seed": seed, "kind": "rescaled", "position": scaled, "value": value}]
         rows += [{"setting": name, "seed": seed, "kind": "raw", "position": middle + unit * scaled, "value": value}]
     return pd.DataFrame(rows).explode(["position", "value"]).astype({"position": float, "value": float})
@@ -360,7 +360,7 @@ def test_collapse_has_raw_and_rescaled_curves_with_the_law():
     (law,) = dashed(scaled)
     assert np.interp(0, law.get_xdata(), law.get_ydata()) == pytest.approx(0.25, abs=1e-3)
     shares = [
-        identity_r2(run["value"], logistic_squared(run["position"]))
+        identity_r2(run["value"], rich_law(run["position"]))
         for _, run in of(rises, kind="rescaled").groupby(["setting", "seed"])
     ]
     assert titles_of(figure)[1] == f"Rescaled: median R² {np.median(shares):.3f}"
@@ -533,7 +533,7 @@ def test_bridge_compares_pairs_of_architectures():
     table = bridge_of()
     figure = bridge(table)
     assert [title.replace("\n", " ") for title in titles_of(figure)] == [
-        "cka_linear (two point)", "mutual_knn_euclidean (two point)", "cka_linear (images)",
+        "cka_linear (two points)", "mutual_knn_euclidean (two points)", "cka_linear (images)",
         "mutual_knn_euclidean (images)",
     ]  # fmt: skip
     same = of(table, experiment="two_point", measure="cka_linear", kind="same architecture")

@@ -20,6 +20,8 @@ from safetensors.torch import load_file
 from scipy.optimize import linear_sum_assignment
 
 from configuration import completed
+from convergent.dynamics.analysis import fit_case
+from convergent.dynamics.experiments import run as run_case
 from convergent.noise.protocols import run as run_protocol
 from convergent.prediction import halves
 from convergent.redraws import draw_images
@@ -632,3 +634,27 @@ def test_a_cell_of_the_study_of_noise(finished):
     assert len(plan.noise.cells) < len(Plan(completed({"study": "mine"})).noise.cells)
     planned_noise = planned(finished, "noise", noise={"scale": "smoke"})
     assert planned_noise["measure_noise"] == len(plan.noise.cells) - 1 and planned_noise["judge_noise"] == 1
+
+
+def test_a_case_of_the_study_of_dynamics(finished):
+    """Networks are trained and fitted as the library does it, and a damaged run is named, not used."""
+    scale = {"scale": "smoke"}
+    fits = f"{RESULTS}/dynamics/fits/two_point/two_layer.csv"
+    snakemake(finished, fits, dynamics=scale)
+    measured = rows(finished / fits)
+    plan = Plan(completed(yaml.safe_load(CONFIG.read_text()) | {"dynamics": scale}))
+    expected, _ = fit_case("two_point", "two_layer", run_case("two_point", "two_layer", "smoke", plan.dynamics.seed))
+    assert [float(row["residual"]) for row in measured] == pytest.approx(
+        [row["residual"] for row in expected], rel=0.02
+    )
+    assert all(float(row["r2"]) > 0.99 and row["converged"] == "True" for row in measured)
+    jobs = planned(finished, "dynamics", dynamics=scale)
+    assert jobs["train_dynamics"] == len(plan.dynamics.cells) - 1 and jobs["judge_dynamics"] == 1
+    # All three studies end on one page.
+    jobs = planned(finished, "everything", dynamics=scale, noise=scale)
+    assert jobs["write_ledger"] == jobs["write_noise_page"] == jobs["write_dynamics_page"] == 1
+    run = finished / RESULTS / "dynamics/runs/two_point/two_layer.npz"
+    run.write_bytes(run.read_bytes()[:-100])
+    (finished / fits).unlink()
+    printed = snakemake(finished, fits, dynamics=scale, check=False)
+    assert re.search(r"Error: \S*two_layer\.npz cannot be read .*: delete it and run the study again", printed)

@@ -197,6 +197,15 @@ def claims_markdown(rows: Sequence[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def questions_markdown(rows: Sequence[dict]) -> str:
+    """The questions alone as a Markdown table: what is claimed, the verdict, and how many criteria hold."""
+    lines = ["| | what is claimed | verdict here |", "|---|---|---|"]
+    for head, _ in by_question(rows):
+        cells = (head["claim"], head["statement"], f"**{head['verdict']}**<br><sub>{head['reason']}</sub>")
+        lines.append("| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def shown_verdict(row: dict) -> str:
     """The verdict in words; a number without a threshold is not called untested."""
     return "reported" if row["reason"] == REPORTED else row["verdict"]

@@ -14,7 +14,6 @@ rule judge_claims:
             category="Claims",
             labels={"table": "claims"},
         ),
-        markdown="<study>/tables/claims.md",
     log:
         "<study>/logs/judge_claims.log",
     benchmark:

@@ -106,7 +106,6 @@ rule judge_dynamics:
             category="Learning dynamics",
             labels={"table": "claims"},
         ),
-        markdown="<study>/dynamics/claims.md",
     log:
         "<study>/logs/judge_dynamics.log",
     benchmark:

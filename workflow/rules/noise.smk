@@ -47,7 +47,6 @@ rule judge_noise:
             category="Noise and sample size",
             labels={"table": "claims"},
         ),
-        markdown="<study>/noise/claims.md",
     log:
         "<study>/logs/judge_noise.log",
     benchmark:

@@ -3,8 +3,6 @@
 from job import logged
 
 from convergent.claims import CLAIM_COLUMNS, judge, load_claims
-from convergent.claims_page import claims_markdown
-from convergent.files import written_whole
 from convergent.tables import read_tables, write_table
 
 with logged(snakemake):
@@ -23,5 +21,3 @@ with logged(snakemake):
         params.meaningless,
     )
     write_table(snakemake.output.claims, CLAIM_COLUMNS, rows)
-    with written_whole(snakemake.output.markdown) as partial:
-        partial.write_text(claims_markdown(rows))

@@ -5,7 +5,6 @@ from job import logged
 from products import frames
 
 from convergent.claims import CLAIM_COLUMNS
-from convergent.claims_page import claims_markdown
 from convergent.dynamics.criteria import COLUMNS, PLACE_COLUMNS, REPLICATES, all_criteria
 from convergent.files import written_whole
 from convergent.tables import write_table
@@ -19,5 +18,3 @@ with logged(snakemake):
         criteria.to_csv(partial, index=False)
     rows = judge_criteria(load_criterion_claims(files.claims, PLACE_COLUMNS), criteria, REPLICATES, params.scale)
     write_table(snakemake.output.claims, CLAIM_COLUMNS, rows)
-    with written_whole(snakemake.output.markdown) as partial:
-        partial.write_text(claims_markdown(rows))

@@ -5,7 +5,6 @@ from job import logged
 from products import pieces
 
 from convergent.claims import CLAIM_COLUMNS
-from convergent.claims_page import claims_markdown
 from convergent.files import written_whole
 from convergent.noise.criteria import COLUMNS, PLACE_COLUMNS, REPLICATES
 from convergent.noise.summary import all_criteria
@@ -23,5 +22,3 @@ with logged(snakemake):
             content.to_csv(partial, index=False)
     rows = judge_criteria(load_criterion_claims(files.claims, PLACE_COLUMNS), criteria, REPLICATES, params.scale)
     write_table(snakemake.output.claims, CLAIM_COLUMNS, rows)
-    with written_whole(snakemake.output.markdown) as partial:
-        partial.write_text(claims_markdown(rows))

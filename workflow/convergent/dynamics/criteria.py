@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from convergent.draws import generator
+from convergent.dynamics.context import pearson
 from convergent.dynamics.settings import ARCHITECTURES, GAINS
 from convergent.dynamics.theory import VARIANTS
 
@@ -265,7 +266,7 @@ def distance_rows(distances: pd.DataFrame, draws: int, seed: int) -> list[dict]:
         values = own[["theory", "measured"]].to_numpy(dtype=float)
         statistics = {
             "distance_correlation": lambda values: pearson(values[:, 0], values[:, 1]),
-            "distance_r2": identity_r2,
+            "distance_r2": lambda values: identity_r2(values[:, 1], values[:, 0]),
             "distance_slope": lambda values: float((values[:, 0] @ values[:, 1]) / (values[:, 0] @ values[:, 0])),
         }
         for statistic, function in statistics.items():
@@ -274,17 +275,13 @@ def distance_rows(distances: pd.DataFrame, draws: int, seed: int) -> list[dict]:
     return found
 
 
-def pearson(x: np.ndarray, y: np.ndarray) -> float:
-    """Correlation; NaN if either does not vary."""
-    x, y = x - x.mean(), y - y.mean()
-    scale = np.sqrt((x @ x) * (y @ y))
-    return float(x @ y / scale) if scale > 0 else np.nan
-
-
-def identity_r2(values: np.ndarray) -> float:
-    """Share of the variance of the second column that the first, as it is, explains."""
-    spread = ((values[:, 1] - values[:, 1].mean()) ** 2).sum()
-    return float(1 - ((values[:, 1] - values[:, 0]) ** 2).sum() / spread) if spread > 0 else np.nan
+def identity_r2(measured: np.ndarray, theory: np.ndarray) -> float:
+    """Share of the variance that the theory explains as it is; NaN if nothing varies. What one lacks is left out."""
+    measured, theory = np.asarray(measured, dtype=float), np.asarray(theory, dtype=float)
+    known = np.isfinite(measured) & np.isfinite(theory)
+    measured, theory = measured[known], theory[known]
+    total = np.sum((measured - measured.mean()) ** 2) if len(measured) else 0.0
+    return float(1 - np.sum((measured - theory) ** 2) / total) if total > 0 else np.nan
 
 
 def xor_rows(xor: pd.DataFrame, draws: int, seed: int) -> list[dict]:

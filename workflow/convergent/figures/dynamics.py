@@ -17,7 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from convergent.dynamics.context import pearson
+from convergent.dynamics.criteria import identity_r2
 from convergent.dynamics.settings import ARCHITECTURES, GAINS, SETTINGS
+from convergent.dynamics.theory import rich_curves
 from convergent.figures.noise import LIGHTEST, MARKERS
 from convergent.figures.similarity import (
     annotate,
@@ -68,6 +71,7 @@ KINDS = {
     "same architecture": {"color": BLUE, "marker": "o"},
     "other architecture": {"color": VERMILION, "marker": "s"},
 }
+BRIDGED = {TWO_POINT: "two points", IMAGES: "images"}
 CONTEXTS = {0: ("#C6DDF0", "#06304F", "o"), 1: ("#F7DFA8", "#6B3A00", "^")}  # lightest, darkest, marker
 CASES = ("rich", "intermediate", "lazy", "shallow")
 INITIALISATIONS = ("high", "low", "vlow")
@@ -214,9 +218,9 @@ def collapse(rises: pd.DataFrame) -> Figure:
         raw.set_xscale("log")
     times = rises.loc[rises["kind"] == SCALED, "position"]
     times = np.linspace(times.min(), times.max(), 200) if len(times) else np.linspace(-6, 6, 200)
-    scaled.plot(times, logistic_squared(times), color=BLACK, linestyle=DASHED, linewidth=1.8, zorder=5)
+    scaled.plot(times, rich_law(times), color=BLACK, linestyle=DASHED, linewidth=1.8, zorder=5)
     shares = [
-        identity_r2(run["value"], logistic_squared(run["position"]))
+        identity_r2(run["value"], rich_law(run["position"]))
         for _, run in rises[rises["kind"] == SCALED].groupby(["setting", "seed"])
     ]
     found = pd.Series(shares, dtype=float).median()
@@ -465,8 +469,9 @@ def final_distances(distances: pd.DataFrame, name: str | None = None) -> Figure:
         axis.set(xlim=(-0.04 * longest, 1.06 * longest), ylim=(-0.04 * longest, 1.06 * longest), aspect="equal")
         axis.xaxis.set_major_locator(MaxNLocator(4))
         axis.yaxis.set_major_locator(MaxNLocator(4))
-        pearson, share = pearson_r(rows["measured"], rows["theory"]), identity_r2(rows["measured"], rows["theory"])
-        notes = [f"Pearson {number(pearson)}", f"R² to identity {number(share)}"]
+        both = rows.dropna(subset=["measured", "theory"])
+        along, share = pearson(both["measured"], both["theory"]), identity_r2(both["measured"], both["theory"])
+        notes = [f"Pearson {number(along)}", f"R² to identity {number(share)}"]
         words = lost_words(int((~every["converged"].eq(True)).sum()), len(every))
         note(axis, [*notes, words] if words else notes, 0.03, 0.97)
         axis.set(title=wrapped(spelled(setting)), xlabel="final squared distance, theory")
@@ -500,7 +505,7 @@ def xor(structure: pd.DataFrame) -> Figure:
         longest = longest[np.isfinite(longest)].max(initial=0) or 1.0
         titles = {
             "theory": f"{case}\ntheory",
-            "measured": f"{case}\nmeasured, r {number(pearson_r(medians['theory'], medians['measured']), 2)}",
+            "measured": f"{case}\nmeasured, r {number(pearson(medians['theory'], medians['measured']), 2)}",
         }
         for side, (column, title) in enumerate(titles.items()):
             axis, matrix = axes[2 * number_of_case + side], symmetric(medians[column], range(len(POINTS)))
@@ -592,8 +597,8 @@ def image_structure(table: pd.DataFrame) -> Figure:
         axis.set_yticks(middles, names, fontsize=7)
         axis.tick_params(length=0)
         if column != "measured":
-            both = number(pearson_r(matrix[upper], measured), 2)
-            title += f"\nr {both}; {number(pearson_r(matrix[upper][across], measured[across]), 2)} between classes"
+            both = number(pearson(matrix[upper], measured), 2)
+            title += f"\nr {both}; {number(pearson(matrix[upper][across], measured[across]), 2)} between classes"
         axis.set(title=title, xlabel="class of the image")
         bar = figure.colorbar(image, ax=axis, shrink=0.75, pad=0.02, aspect=25)
         bar.ax.tick_params(labelsize=6.5)
@@ -610,8 +615,8 @@ def bridge(table: pd.DataFrame) -> Figure:
     Lines are means over pairs of architectures, with the seeds of a pair averaged first; in a band are 95 % of pairs.
 
     Args:
-        table: columns experiment (two_point | images), setting_a, setting_b, kind, progress (from 0 to 1), measure,
-            value.
+        table: columns experiment (two_point | trajectories), setting_a, setting_b, kind, progress (from 0 to 1),
+            measure, value.
     """
     table = table.dropna(subset=["progress", "value"])
     if not len(table):
@@ -633,8 +638,8 @@ def bridge(table: pd.DataFrame) -> Figure:
             mean, low, high = over.mean(), over.quantile(0.025), over.quantile(0.975)
             axis.fill_between(mean.index, low, high, color=look["color"], alpha=0.18, linewidth=0)
             axis.plot(mean.index, mean, linewidth=1.4, markersize=3.5, label=kind, **look)
-        words = measure if alone else f"{measure} ({spelled(experiment)})"
-        axis.set(title=wrapped(words), xlabel="share of y learned", xlim=(-0.03, 1.03))
+        words = measure if alone else f"{measure} ({BRIDGED.get(experiment, experiment)})"
+        axis.set(title=wrapped(words), xlabel="share of the task learned", xlim=(-0.03, 1.03))
         set_range(axis, drawn.to_numpy(dtype=float))
     label_first(axes, "similarity")
     handles = [Line2D([], [], markersize=4, linewidth=1.4, **KINDS.get(kind, spare)) for kind in kinds]
@@ -727,28 +732,9 @@ def middle(places: Mapping[int, float]) -> int | None:
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
-def logistic_squared(places: np.ndarray | pd.Series) -> np.ndarray:
-    """The law of the rich limit: the share of y learned at rescaled times, a quarter at 0."""
-    return (0.5 * (1 + np.tanh(np.asarray(places, dtype=float) / 2))) ** 2
-
-
-def identity_r2(measured: pd.Series, theory: pd.Series | np.ndarray) -> float:
-    """Share of the variance that the theory itself explains, without a regression; NaN if nothing varies."""
-    measured, theory = np.asarray(measured, dtype=float), np.asarray(theory, dtype=float)
-    known = np.isfinite(measured) & np.isfinite(theory)
-    measured, theory = measured[known], theory[known]
-    total = np.sum((measured - measured.mean()) ** 2) if len(measured) else 0.0
-    return float(1 - np.sum((measured - theory) ** 2) / total) if total > 0 else float("nan")
-
-
-def pearson_r(x: pd.Series | np.ndarray, y: pd.Series | np.ndarray) -> float:
-    """Correlation of what both have; NaN if one does not vary."""
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    known = np.isfinite(x) & np.isfinite(y)
-    x, y = x[known], y[known]
-    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan")
-    return float(np.corrcoef(x, y)[0, 1])
+def rich_law(places: np.ndarray | pd.Series) -> np.ndarray:
+    """The share of y learned at rescaled times in the rich limit, a quarter at 0."""
+    return rich_curves(np.asarray(places, dtype=float), 0.5)[1]
 
 
 def symmetric(values: pd.Series, names: Iterable[int]) -> np.ndarray:
