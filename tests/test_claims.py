@@ -27,7 +27,7 @@ from convergent.claims import (
     question_row,
     slack_of,
 )
-from convergent.claims_page import claims_markdown, claims_page
+from convergent.claims_page import claims_markdown, claims_page, questions_markdown
 from convergent.errors import StudyError
 from convergent.resampling import draw_networks, interval, jackknife_error
 from convergent.tables import read_tables, write_table
@@ -602,6 +602,15 @@ def test_pages_are_the_same_from_the_table(ledger, tmp_path):
     rows = read_tables([tmp_path / "claims.csv"])
     assert claims_page(rows, {}, "") == claims_page(ledger, {}, "")
     assert claims_markdown(rows) == claims_markdown(ledger)
+
+
+def test_columns_that_no_claim_fills_are_left_out(ledger):
+    bare = [row | {"baseline": np.nan, "published": ""} for row in ledger]
+    assert "Baseline" not in claims_page(bare, {}, "") and "Baseline" in claims_page(ledger, {}, "")
+    assert claims_markdown(bare).startswith("| claim | measured [95 % interval] | verdict |\n|---|---|---|\n")
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == 4 for line in claims_markdown(bare).splitlines())
+    questions = questions_markdown(ledger).splitlines()[2:]
+    assert len(questions) == sum("." not in row["claim"] for row in ledger) and "**" in questions[0]
 
 
 def test_the_markdown_table_is_whole(ledger):

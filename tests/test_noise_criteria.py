@@ -66,7 +66,6 @@ def test_planted_falls_are_counted():
     mean[1] = mean[1][::-1]
     mean[4, 1] = np.nan
     assert falls(mean) == pytest.approx(1 / 4)
-    assert falls(mean, tolerance=0.5) == 0
     assert np.isnan(falls(np.full((5, 2), np.nan)))
     assert falls(np.stack([mean, DIP])) == pytest.approx([1 / 4, 0])
 
@@ -219,7 +218,7 @@ def test_the_summary_has_every_variant_and_measure_that_is_asked_for(table):
     assert kinds == {(v, m) for v in ("input", "label") for m in ("cka_linear", "train_error")} | {
         ("input", "procrustes")
     }
-    assert len(summarise(both, {PLACE: THRESHOLD}, ["procrustes"], draws=20)) < len(rows) / 2
+    assert len(summarise(both, {PLACE: THRESHOLD}, draws=20)) < len(rows)
     assert {row["statistic"] for row in rows} == {
         "falls", "ratio_rank_correlation", "lowest_size", "position", "dip", "depth", "decoupled_ratios",
         "decoupled_pairs", "error_below", "error_above", "empirical_threshold",

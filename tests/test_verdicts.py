@@ -81,6 +81,23 @@ def test_questions_fall_with_their_core_claims():
     assert (verdicts["A4"], verdicts["A4.order"], verdicts["A1"]) == (NOT_SUPPORTED, SUPPORTED, SUPPORTED)
 
 
+def test_the_smallest_scale_gives_no_verdicts():
+    good = pd.concat([criteria(claim, inside(claim)) for claim in CLAIMS.values()])
+    rows = judge_criteria(QUESTIONS, good, REPLICATES, scale="smoke")
+    assert {row["verdict"] for row in rows} == {NOT_TESTED}
+    claim = next(row for row in rows if row["claim"] == "A1.linear")
+    assert claim["reason"] == "the scale `smoke` has too few repetitions for a verdict" and claim["measured"] == 0
+
+
+def test_the_baseline_stands_beside_the_deciding_place():
+    claim = CLAIMS["A1.linear"]._replace(baseline="-before")
+    rows = criteria(claim, inside(claim))
+    before = rows.assign(measure=rows["measure"] + "-before", value=0.7)
+    row = judge_criterion(claim, pd.concat([rows, before]), REPLICATES)
+    assert (row["verdict"], row["baseline"], row["baseline_population"]) == (SUPPORTED, 0.7, "before")
+    assert np.isnan(judge_criterion(claim, rows, REPLICATES)["baseline"])
+
+
 def test_the_ledger_names_what_exists():
     figures = set(Plan(completed({"study": "mine"})).noise.figures)
     for claim in CLAIMS.values():

@@ -17,8 +17,8 @@ from convergent.draws import generator
 from convergent.dynamics.context import pearson
 from convergent.dynamics.settings import ARCHITECTURES, GAINS
 from convergent.dynamics.theory import VARIANTS
+from convergent.resampling import CONFIDENCE
 
-CONFIDENCE = 95.0  # per cent
 DRAWS = 500
 PLACE_COLUMNS = ("experiment", "setting")
 REPLICATES = "seeds"
@@ -51,7 +51,7 @@ def estimate(statistic: Statistic, groups: Sequence[np.ndarray], draws: int, *na
     drawn = [
         statistic(*(group[random.integers(len(group), size=len(group))] for group in groups)) for _ in range(draws)
     ]
-    half = (100 - CONFIDENCE) / 2
+    half = 50 * (1 - CONFIDENCE)
     low, high = np.nanpercentile(drawn, [half, 100 - half]) if not np.isnan(drawn).all() else (np.nan, np.nan)
     return {"value": value, "low": float(low), "high": float(high)}
 

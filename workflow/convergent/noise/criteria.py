@@ -7,7 +7,7 @@ same ones for whatever is compared. Arrays of means have the shape (..., sizes, 
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,12 +15,12 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from convergent.errors import StudyError
+from convergent.noise.theory import UNRELIABLE
+from convergent.resampling import CONFIDENCE
 
 DRAWS = 500
-CONFIDENCE = 95.0  # per cent
-ERRORS = ("test_error", "train_error", "train_accuracy")  # measures that are none of alignment
 LEAST_CASES = 3  # of a rank correlation
-UNRELIABLE = 3  # samples around the threshold where theory says nothing
+ERRORS = ("test_error", "train_error", "train_accuracy")  # measures that are none of alignment
 PLACE_COLUMNS = ("protocol", "variant", "measure")
 REPLICATES = "repetitions"
 COLUMNS = ("statistic", *PLACE_COLUMNS, "n", "snr", "value", "low", "high", REPLICATES)
@@ -110,7 +110,7 @@ def bootstrap(
         missing = np.full_like(np.asarray(value, dtype=float), np.nan)
         return Estimate(value, missing, missing)
     drawn = statistic(*(means(one, weights) for one in values))
-    reach = (100 - CONFIDENCE) / 2
+    reach = 50 * (1 - CONFIDENCE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # nothing but NaN
         low, high = np.nanpercentile(drawn, [reach, 100 - reach], axis=0)
@@ -145,11 +145,11 @@ def places(table: pd.DataFrame) -> list[tuple[Place, str]]:
 # --- statistics of means ---------------------------------------------------------------------------------------------
 
 
-def falls(mean: np.ndarray, tolerance: float = 0.0) -> np.ndarray:
-    """Share (...,) of neighbouring ratios, over all sizes, at which alignment falls by more than `tolerance`."""
+def falls(mean: np.ndarray) -> np.ndarray:
+    """Share (...,) of neighbouring ratios, over all sizes, at which alignment falls."""
     change = np.diff(mean, axis=-1)
     known = (~np.isnan(change)).sum(axis=(-2, -1))
-    wrong = (change < -tolerance).sum(axis=(-2, -1))
+    wrong = (change < 0).sum(axis=(-2, -1))
     return np.divide(wrong, known, out=np.full(wrong.shape, np.nan), where=known > 0)
 
 
@@ -258,12 +258,10 @@ def entries(
     ]
 
 
-def ratio_rows(
-    table: pd.DataFrame, place: Place, measure: str, tolerance: float = 0.0, draws: int = DRAWS, seed: int = 0
-) -> list[dict]:
+def ratio_rows(table: pd.DataFrame, place: Place, measure: str, draws: int = DRAWS, seed: int = 0) -> list[dict]:
     """Does alignment grow with the ratio? `falls`, and at each size `ratio_rank_correlation`."""
     one = cube(table, place, measure)
-    share = bootstrap(lambda mean: falls(mean, tolerance), [one.values], draws, seed)
+    share = bootstrap(falls, [one.values], draws, seed)
     ranks = bootstrap(lambda mean: rank_correlation(one.ratios, mean), [one.values], draws, seed)
     count = len(one.repetitions)
     found = entries("falls", place, measure, share, count)
@@ -493,7 +491,6 @@ def growth_rows(
 def summarise(
     table: pd.DataFrame,
     thresholds: Mapping[Place, np.ndarray | float],
-    measures: Iterable[str] | None = None,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> list[dict]:
@@ -501,18 +498,17 @@ def summarise(
 
     Args:
         thresholds: protocol and variant -> its threshold, one or for each ratio; only these are summarised.
-        measures: those to summarise; None: all measures of alignment.
 
     Returns:
         rows of `COLUMNS`.
     """
-    wanted, options, found = None if measures is None else set(measures), {"draws": draws, "seed": seed}, []
+    options, found = {"draws": draws, "seed": seed}, []
     for place, measure in places(table):
         if place not in thresholds:
             continue
         if measure == "train_error":
             found += threshold_rows(table, place, **options)
-        if measure in ERRORS or (wanted is not None and measure not in wanted):
+        if measure in ERRORS:
             continue
         found += ratio_rows(table, place, measure, **options)
         found += size_rows(table, place, measure, thresholds[place], **options)
