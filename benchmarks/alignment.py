@@ -5,12 +5,12 @@
 Both are timed alternately in one process; ratios matter, seconds depend on the machine.
 """
 
-import argparse
 from statistics import median
 
 import numpy as np
-from common import rectified_networks, seconds
+from common import Comparison, keep, of, parser_of, rectified_networks, seconds
 from scipy.optimize import linear_sum_assignment
+from threadpoolctl import threadpool_limits
 
 from convergent.matching import bipartite_match, semi_match
 from convergent.statistics import tile_statistics
@@ -29,11 +29,13 @@ def theirs(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--units", type=int, default=512)
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    threadpool_limits(options.threads)
 
     x, y = rectified_networks(options.units, options.samples)
     ours(x, y), theirs(x, y)
@@ -44,6 +46,13 @@ def main() -> None:
     print(f"  statistics and matchings   {mine:.3f} s")
     print(f"  corrcoef and assignment    {reference:.3f} s")
     print(f"  ratio                      {mine / reference:.2f} (goal: at most 1.5)")
+    size, peers = (
+        f"{options.units} units, {options.samples} samples",
+        f"{of('numpy')} corrcoef, {of('scipy')} assignment",
+    )
+    precision = "float32 summed in float64, float64"
+    row = Comparison("correlations and matchings", size, peers, options.threads, precision, mine, reference, 0)
+    keep([row], options.table)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,12 @@ as it takes by default, and with one. All ways are timed alternately; ratios mat
 Networks trained both ways must agree to 1e-5 in single and 1e-10 in double precision.
 """
 
-import argparse
 import multiprocessing
 from concurrent.futures import Executor, ProcessPoolExecutor
 from statistics import mean, median
 
 import torch
-from common import seconds
+from common import Comparison, keep, of, parser_of, seconds
 from torch import Tensor, nn
 
 from convergent.dynamics.networks import CHANNELS, HELD, Stack, build, shapes, two_points
@@ -114,7 +113,7 @@ def both_at_once(pool: Executor, *arguments: object) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     choices = [name for name, one in SETTINGS.items() if one.model in ("perceptron", "convolutional")]
     parser.add_argument("--settings", nargs="+", choices=choices, default=["default", "shallow", "narrow", "cnn"])
     parser.add_argument("--steps", type=int, default=20)
@@ -122,7 +121,7 @@ def main() -> None:
     parser.add_argument("--held", type=int, default=HELD, help="steps for which large matrices are left as they are")
     options = parser.parse_args()
 
-    threads = torch.get_num_threads()
+    threads, rows = torch.get_num_threads(), []
     print(f"milliseconds per step and seed, median of {options.repeats}; goal of the first ratio: {GOAL} (default)")
     print(f"  {'':10}{'PyTorch, threads':>20}{'ours, seeds':>20}{'two':>9}{'ratio to PyTorch, threads':>27}")
     print(f"  {'':10}{threads:10}{1:10}{1:10}{'many':>10}{'at once':>9}{threads:17}{'two of 1':>10}")
@@ -147,6 +146,10 @@ def main() -> None:
             # Two processes of plain PyTorch are taken to be twice as fast as one: they are not.
             times = f"{default:10.2f}{single:10.2f}{own:10.3f}{many:10.3f}{pair:9.3f}"
             print(f"  {name:10}{times}{default / pair:17.1f}{single / 2 / pair:10.1f}", flush=True)
+            what = (f"two-point training, {name}", f"{seeds} seeds, a step of one")
+            peer = f"{of('torch')} with autograd, {threads} threads"
+            rows.append(Comparison(*what, peer, 2, "float32", pair / 1e3, default / 1e3, difference))
+    keep(rows, options.table)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ plain one-hot products in float32; in int8 by a private function of PyTorch, exa
 population counts; a bincount for each pair. `--wide` runs two layers of 4,096 units and prints the peak of memory.
 """
 
-import argparse
+import os
 import tracemalloc
 from statistics import median
 
 import numpy as np
-from common import rectified_networks, seconds
+from common import Comparison, keep, of, parser_of, rectified_networks, seconds
 from sklearn.feature_selection import mutual_info_regression
 
 from convergent.mutual_information import Codes, codes, mutual_information, mutual_information_of_codes
@@ -97,7 +97,7 @@ def wide(generator: np.random.Generator, units: int = 4096, samples: int = 1000)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--units", type=int, default=512)
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=3)
@@ -132,6 +132,15 @@ def main() -> None:
     print(f"  times faster than histogram2d              {histograms / ours:.0f} (goal: at least 20)")
     print(f"  times faster than mutual_info_regression   {neighbours / ours:.0f} (goal: at least 1000)")
     print(f"  largest difference from a direct histogram {difference:.1e} nats (goal: at most 1e-6)")
+    size = f"{options.units} units, {options.samples} samples, {BINS} bins"
+    threads, what = os.cpu_count() or 1, "mutual information of all pairs"
+    rows = [
+        Comparison(what, size, f"loop of {of('numpy')} histogram2d", threads, "counts", ours, histograms, difference),
+        Comparison(
+            what, size, f"{of('scikit-learn')} mutual_info_regression", threads, "counts", ours, neighbours, np.nan
+        ),
+    ]
+    keep(rows, options.table)
     if options.alternatives:
         alternatives(codes_x, codes_y, options.repeats)
     if options.wide:

@@ -7,13 +7,12 @@ another is plain PyTorch: modules, automatic differentiation and its Adam; a few
 is scaled up to all. Networks trained both ways must agree to 1e-4 in double precision.
 """
 
-import argparse
 from collections.abc import Iterable
 from statistics import median
 
 import numpy as np
 import torch
-from common import seconds
+from common import Comparison, keep, of, parser_of, seconds
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
@@ -86,7 +85,7 @@ def apart(name: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--samples", type=int, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--one-by-one", type=int, default=6, help="how many networks are trained by themselves")
@@ -98,6 +97,7 @@ def main() -> None:
 
     print(f"milliseconds per step of all networks, median of {options.repeats}; goal of the ratio: {GOAL}")
     print(f"  {'':26}{'n':>6}{'networks':>9}{'together':>10}{'one by one':>12}{'ratio':>7}")
+    rows: list[Comparison] = []
     for name in TASKS:
         difference = apart(name)
         assert difference <= TOLERANCE, f"{name}: networks trained together and alone differ by {difference}"
@@ -114,6 +114,9 @@ def main() -> None:
             ]
             ours, theirs = (1e3 * median(part) / options.steps for part in zip(*runs, strict=True))
             print(f"  {name:26}{n:6}{count:9}{ours:10.3f}{theirs:12.2f}{theirs / ours:7.1f}")
+            what = (f"training of ensembles, {name}", f"{count} networks, {n} samples, a step")
+            own = (1, "float32", ours / 1e3, theirs / 1e3, difference)
+            rows.append(Comparison(*what, f"{of('torch')}, one after another", *own))
         print(f"  {'':26}largest difference of a weight after {AGREEMENT_STEPS} steps: {difference:.1e}")
 
     reduced = grid("linear", "input", "reduced")
@@ -123,6 +126,7 @@ def main() -> None:
     for n, time in zip(sizes, spent, strict=True):
         print(f"  linear networks, n = {n:4}: {time:.2f} s")
     whole = sum(spent) * len(reduced.sizes) / len(sizes)
+    keep(rows, options.table)
     print(f"  linear networks, all {len(reduced.sizes)} sizes: {whole:.1f} core seconds, goal {SWEEP_GOAL}")
 
 

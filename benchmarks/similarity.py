@@ -7,15 +7,15 @@ NumPy in the precision of the activations, float32, also where that is too littl
 includes reading and all products; together, products and factors are shared.
 """
 
-import argparse
 from collections.abc import Callable
 from statistics import median
 
 import numpy as np
-from common import rectified_networks, seconds
+from common import Comparison, keep, parser_of, rectified_networks, seconds
 from scipy.optimize import linear_sum_assignment
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
+from threadpoolctl import threadpool_limits
 
 from convergent.similarity import MEASURES, Representation, canonical, cka, matchings, regression, shapes
 
@@ -166,11 +166,15 @@ def together(x: np.ndarray, y: np.ndarray) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--units", type=int, default=512)
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    threadpool_limits(options.threads)
+    size, rows = f"{options.units} units, {options.samples} samples", []
+    precision = "float32 summed in float64, float32"
 
     x, y = rectified_networks(options.units, options.samples)
     print(f"{options.units} units, {options.samples} samples, median of {options.repeats}; goal of each ratio: 1")
@@ -185,6 +189,8 @@ def main() -> None:
         theirs = median(run[1][0] for run in runs)
         assert abs(runs[0][0][1] - runs[0][1][1]) <= tolerance, f"{name} differs: {runs[0][0][1]}, {runs[0][1][1]}"
         print(f"  {name:25}{mine:7.3f}s{theirs:7.3f}s{mine / theirs:7.2f}  {label}")
+        apart = abs(runs[0][0][1] - runs[0][1][1]) if np.isfinite(tolerance) else np.nan
+        rows.append(Comparison(name, size, f"NumPy: {label}", options.threads, precision, mine, theirs, apart))
     narrow = y[:, : options.units * 300 // 512]
     mine = median(seconds(MEASURES["soft_matching"], x, narrow)[0] for _ in range(options.repeats))
     print(f"  soft_matching, unequal   {mine:7.3f}s  {options.units} and {narrow.shape[1]} units")
@@ -193,6 +199,8 @@ def main() -> None:
     for label, peer in (("one CCA by SVD", cca_by_svd), ("one CCA by QR", cca_by_qr)):
         theirs = median(seconds(peer, x, y)[0] for _ in range(options.repeats))
         print(f"  {title:25}{mine:7.3f}s{theirs:7.3f}s{mine / theirs:7.2f}  {label}")
+        rows.append(Comparison(title, size, f"NumPy: {label}", options.threads, precision, mine, theirs, np.nan))
+    keep(rows, options.table)
 
 
 if __name__ == "__main__":

@@ -6,16 +6,16 @@ Both are run one after the other in one process; ratios matter, seconds depend o
 arrays that a call holds, beside the activations.
 """
 
-import argparse
 import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
-from common import rectified_networks, seconds
+from common import Comparison, keep, parser_of, rectified_networks, seconds
 from scipy.spatial.distance import pdist
 from scipy.stats import rankdata, spearmanr
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
 
 from convergent.similarity import MEASURES
 from convergent.similarity.calibration import calibrate
@@ -82,12 +82,15 @@ def measured(function: Callable, *arguments) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--units", type=int, default=512)
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--rsa-samples", type=int, default=4_000, help="of SciPy's RSA, which holds all distances")
     parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    threadpool_limits(options.threads)
+    rows = []
 
     x, y = rectified_networks(options.units, options.samples)
     few = options.rsa_samples
@@ -102,6 +105,9 @@ def main() -> None:
             measured(direct, *data),
         )
         assert abs(value - expected) < 1e-6, f"{name}: {value} is not {expected}"
+        size = f"{options.units} units, {len(data[0])} samples"
+        peer = (options.threads, "float64", taken, their_time, abs(value - expected))
+        rows.append(Comparison(name, size, "NumPy and SciPy: whole matrices", *peer))
         ours, theirs = f"{taken:.2f} s {peak:5.0f} MiB", f"{their_time:.2f} s {their_peak:5.0f} MiB"
         print(f"  {name:26}  {ours:>16}  {theirs:>16}  {taken / their_time:.2f}")
     for name in sorted(name for name, one in MEASURES.items() if one.needs == "samples" and "kendall" not in name):
@@ -115,6 +121,7 @@ def main() -> None:
     ):
         taken, peak, _ = measured(lambda name, n: calibrate(name, x[:n], y[:n], draws=options.draws), name, samples)
         print(f"  {f'{name}, {options.draws} draws, {samples} samples':50}  {taken:.2f} s {peak:5.0f} MiB")
+    keep(rows, options.table)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ Methods that take `wildcards` are the rules' input and parameter functions.
 """
 
 from functools import cached_property
+from pathlib import Path
 
 from convergent.dynamics.experiments import DEPTH, DISTANCES, FITTED, ON_IMAGES, TABLES, TRAJECTORIES, TWO_POINT, XOR
 from convergent.dynamics.experiments import cells as dynamics_cells
+from convergent.errors import StudyError
 from convergent.files import digest
 from convergent.noise.protocols import PROTOCOLS
 from convergent.noise.protocols import cells as noise_cells
@@ -103,9 +105,19 @@ class DynamicsPlan:
         return {f"dynamics/{name}": label for name, label in figures.items()}
 
     def data(self, wildcards) -> list[str]:
-        """The study's images, for the experiments that show them."""
-        files = ("dataset.json", self.images_file, "labels.npy", "splits.npz")
-        return [f"<study>/data/{file}" for file in files] if wildcards.experiment in ON_IMAGES else []
+        """The study's images, for the experiments that show them.
+
+        Raises:
+            StudyError: they are files, which may be too many to hold and differ in size.
+        """
+        if wildcards.experiment not in ON_IMAGES:
+            return []
+        if Path(self.images_file).suffix != ".npy":
+            raise StudyError(
+                "the study of dynamics needs a `dataset` that is stored as an array: choose another one, such as "
+                "digits or mnist."
+            )
+        return [f"<study>/data/{file}" for file in ("dataset.json", self.images_file, "labels.npy", "splits.npz")]
 
     def shown_data_key(self, wildcards) -> str | None:
         """Key of these images; None where there are none."""
