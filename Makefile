@@ -5,7 +5,7 @@ CORES  ?= all
 BIN    := .venv/bin
 PINS   := envs/requirements.txt
 
-.PHONY: study test env lint clean
+.PHONY: study test verify env lint clean
 
 # The default study and its report.
 study: env
@@ -16,6 +16,10 @@ study: env
 # Formatting, lint, and the whole test suite.
 test: env lint
 	$(BIN)/python -m pytest
+
+# Whether results/digits is whole and says what the published run said.
+verify: env
+	$(BIN)/python -m convergent.verification results/digits workflow/reference/digits.csv
 
 lint: env
 	$(BIN)/ruff format --check .

@@ -86,7 +86,9 @@ def test_the_smallest_scale_gives_no_verdicts():
     rows = judge_criteria(QUESTIONS, good, REPLICATES, scale="smoke")
     assert {row["verdict"] for row in rows} == {NOT_TESTED}
     claim = next(row for row in rows if row["claim"] == "A1.linear")
-    assert claim["reason"] == "the scale `smoke` has too few repetitions for a verdict" and np.isfinite(claim["measured"])
+    assert claim["reason"] == "the scale `smoke` has too few repetitions for a verdict" and np.isfinite(
+        claim["measured"]
+    )
 
 
 def test_the_baseline_stands_beside_the_deciding_place():

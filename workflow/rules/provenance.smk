@@ -21,8 +21,8 @@ rule record_config:
 
 rule write_provenance:
     input:
-        "<study>/scores.csv",
-        plan.figures,
+        # Everything that ends a study, so that it is the last to be written.
+        [path for path in plan.results if not path.endswith("provenance.json")],
     output:
         "<study>/provenance.json",
     log:

@@ -1,9 +1,12 @@
-"""What made these results: configuration, seeds, keys, software, commit, hardware."""
+"""What made these results: configuration, seeds, keys, software, commit, hardware; and checksums of the files."""
+
+from pathlib import Path
 
 from job import logged
 
 from convergent.files import save_json
 from convergent.provenance import commit, hardware, software
+from convergent.verification import checksums
 
 with logged(snakemake):
     params = snakemake.params
@@ -17,5 +20,6 @@ with logged(snakemake):
             "commit": commit(params.repository),
             "software": software(),
             "hardware": hardware(),
+            "checksums": checksums(Path(snakemake.output[0]).parent),
         },
     )
