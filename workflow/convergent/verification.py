@@ -61,7 +61,7 @@ def stored_summary(folder: str | Path) -> pd.DataFrame:
 
 
 def differences(found: pd.DataFrame, stored: pd.DataFrame) -> list[str]:
-    """Sentences about what differs between two tables of `stored_summary`, numbers by more than the stored tolerance."""
+    """Sentences about how tables of `stored_summary` differ, numbers by more than the stored tolerance."""
     both = stored.merge(found, on=PLACE, how="left", suffixes=("", "_found"), indicator="where")
     sentences = []
     for row in both.itertuples():
