@@ -25,6 +25,7 @@ from convergent.dynamics.experiments import (
     CONTEXT,
     DEPTH,
     DISTANCES,
+    EPOCHS,
     GRID_LOSS,
     INPUT_DISTANCE,
     STRUCTURE,
@@ -52,7 +53,7 @@ FIT_COLUMNS = (
 )
 CURVE_COLUMNS = ("experiment", "setting", "seed", "epoch", "quantity", "measured", "theory")
 RISE_GRID = np.linspace(-6, 6, 121)  # scaled time around the crossing of a quarter
-RAW_GRID = np.linspace(0, 1, 121)  # share of all epochs
+RAW_GRID = np.linspace(0, EPOCHS - 1, 121)  # epochs
 LEVELS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # of learning, at which representations are compared
 BRIDGE_MEASURES = ("cka_linear", "procrustes", "rsa_euclidean_spearman", "mutual_knn_euclidean")
 OF_UNITS = ("permutation_correlation",)  # where networks have their own units, not a rotation of them
@@ -231,8 +232,8 @@ def rise_rows(cases: Mapping[str, Arrays], fits: pd.DataFrame) -> list[dict]:
         epochs = np.arange(len(output), dtype=float)
         speed = np.sqrt(fit["hidden_rate"] * fit["output_rate"] * INPUT_DISTANCE * TARGET_DISTANCE)
         aligned = aligned_rise(epochs * speed, output, TARGET_DISTANCE, RISE_GRID)
-        raw = np.interp(RAW_GRID * epochs[-1], epochs, output / TARGET_DISTANCE)
-        for kind, grid, values in (("rescaled", RISE_GRID, aligned), ("raw", RAW_GRID * epochs[-1], raw)):
+        raw = np.interp(RAW_GRID, epochs, output / TARGET_DISTANCE)
+        for kind, grid, values in (("rescaled", RISE_GRID, aligned), ("raw", RAW_GRID, raw)):
             rows += [
                 {"setting": name, "seed": number, "kind": kind, "position": position, "value": value}
                 for position, value in zip(grid, values, strict=True)
