@@ -40,7 +40,7 @@ from plan import Plan
 LEDGER = Path(__file__).parents[1] / "workflow" / "dynamics_claims.yaml"
 QUESTIONS = load_criterion_claims(LEDGER, PLACE_COLUMNS)
 CLAIMS = {claim.claim: claim for question in QUESTIONS for claim in question.claims}
-EPOCHS = 400
+EPOCHS = 200
 
 
 def curves(rates, start=(0.01, 1e-4, -0.005), epochs=EPOCHS, distances=(1.0, 0.5)):
@@ -107,7 +107,7 @@ def test_alternatives_are_fitted_to_the_default_network_alone():
     ("change", "reason"),
     [
         (lambda arrays: arrays["loss"][1].__setitem__(slice(50, None), np.nan), "diverged at epoch 50"),
-        (lambda arrays: arrays["loss"][1].__iadd__(0.02), "loss 0.02 after 400 epochs"),
+        (lambda arrays: arrays["loss"][1].__iadd__(0.02), "loss 0.02"),
         (lambda arrays: arrays["hidden"][1].fill(0), "both points begin at one place of the hidden layer"),
     ],
 )
@@ -130,36 +130,24 @@ def test_the_plateau_is_where_the_loss_rests():
     assert np.isnan(plateau(np.exp(-epochs / 200.0), 0.5 * rise, 0.5))  # it never rests
 
 
-def planted(follows=True):
-    """Tables in which eleven architectures follow the theory, in layers of the default network from the middle on."""
-    fits, runs, rows = [], {}, []
-    speeds = np.geomspace(0.3, 1, len(SETTINGS))
-    for speed, name in zip(speeds, SETTINGS, strict=True):
-        arrays = two_point_arrays((0.05 * speed, 0.8 * speed))
-        if not follows:
-            steps = np.arange(EPOCHS) / EPOCHS
-            for key in ("output", "overlap", "hidden"):  # jagged, as no solution is
-                arrays[key] = arrays[key] * (1 + 0.9 * np.sign(np.sin(80 * steps)))
-        runs["two_point", name] = arrays
-        found, more = fit_case("two_point", name, arrays)
-        fits, rows = fits + found, rows + more
-    return runs, pd.DataFrame(fits), pd.DataFrame(rows)
-
-
 def test_verdicts_on_planted_architectures():
-    for follows, verdict in ((True, SUPPORTED), (False, NOT_SUPPORTED)):
-        runs, fits, rows = planted(follows)
-        tables = all_tables(runs, fits, rows)
-        criteria = all_criteria(tables, draws=20)
-        judged = {row["claim"]: row for row in judge_criteria(QUESTIONS, pd.DataFrame(criteria), REPLICATES)}
-        assert judged["D1.architectures"]["verdict"] == verdict
-        assert judged["D1.architectures"]["measured"] == (len(ARCHITECTURES) if follows else 0)
-        if follows:
-            assert judged["D3.collapse"]["measured"] > 0.99 > judged["D3.raw"]["measured"]
-            assert judged["D3.phase_plane"]["measured"] > 0.999
-        assert judged["D4.best"]["verdict"] == NOT_TESTED
-        # The similarity of random probes does not change.
-        assert abs(judged["D8.points"]["measured"]) < 0.5
+    """Eleven architectures that follow the theory at different speeds, and the same fitted badly."""
+    fits, runs, rows = [], {}, []
+    for speed, name in zip(np.geomspace(0.3, 1, len(ARCHITECTURES)), ARCHITECTURES, strict=True):
+        runs["two_point", name] = two_point_arrays((0.05 * speed, 0.8 * speed), seeds=1)
+        found, more = fit_case("two_point", name, runs["two_point", name])
+        fits, rows = fits + found, rows + more
+    fits = pd.DataFrame(fits)
+    bad = fits.assign(r2=np.where(fits["setting"].isin(ARCHITECTURES[:4]), 0.6, fits["r2"]))
+    for table, verdict, agreeing in ((fits, SUPPORTED, 11), (bad, NOT_SUPPORTED, 7)):
+        tables = all_tables(runs, table, pd.DataFrame(rows))
+        criteria = pd.DataFrame(all_criteria(tables, draws=5))
+        judged = {row["claim"]: row for row in judge_criteria(QUESTIONS, criteria, REPLICATES)}
+        assert (judged["D1.architectures"]["verdict"], judged["D1.architectures"]["measured"]) == (verdict, agreeing)
+        assert judged["D1.worst"]["verdict"] == verdict
+    assert judged["D3.collapse"]["measured"] > 0.99 > judged["D3.raw"]["measured"]
+    assert judged["D3.phase_plane"]["measured"] > 0.999
+    assert judged["D4.best"]["verdict"] == NOT_TESTED
 
 
 def test_the_layer_that_follows_the_theory_is_the_best():
@@ -174,7 +162,7 @@ def test_the_layer_that_follows_the_theory_is_the_best():
 
 def test_distances_and_structure_of_planted_networks():
     rates = (0.03, 0.4)
-    followed = {("two_point", name): two_point_arrays(rates) for name in ("narrow", "default")}
+    followed = {("two_point", name): two_point_arrays(rates, seeds=1) for name in ("narrow", "default")}
     fits = pd.DataFrame([row for place, arrays in followed.items() for row in fit_case(*place, arrays)[0]])
     grid = np.array([(x**2, y**2) for x in GRID_INPUTS for y in GRID_TARGETS])
     starts = np.random.default_rng(0).uniform(0.01, 0.5, (2, len(grid)))
