@@ -272,3 +272,11 @@ def test_the_ledger_names_what_exists():
             if experiment in ("two_point", "xor", "context", "trajectories", "distances") and name != "architectures":
                 assert (experiment, name) in known
     assert set(COLUMNS) > {"statistic", "value", "low", "high", *PLACE_COLUMNS}
+
+
+def test_networks_of_two_architectures_never_share_their_draws(generator):
+    """Networks of one seed that begin alike would be taken for architectures that are alike."""
+    starts = generator.normal(size=(2, 1, 40, 6))
+    learner = {"representations": np.repeat(starts, 3, axis=1), "progress": np.tile([0.0, 0.5, 1.0], (2, 1))}
+    rows = pd.DataFrame(bridge_rows("two_point", {"a": learner, "b": learner}))
+    assert rows.loc[rows["measure"] == "cka_linear", "value"].max() < 0.9

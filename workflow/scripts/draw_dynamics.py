@@ -4,6 +4,7 @@ from job import logged
 from products import frames, saved
 
 from convergent.dynamics.experiments import STRUCTURE_RATES, TRAJECTORIES, TWO_POINT
+from convergent.dynamics.settings import ARCHITECTURES
 from convergent.figures import dynamics as figures
 from convergent.figures.style import save
 
@@ -20,7 +21,7 @@ with logged(snakemake):
         "images": lambda: figures.trajectories(of_images, fits=first),
         "loss": lambda: figures.loss_curves(of_points, first),
         "phase_plane": lambda: figures.phase_plane(of_points, first),
-        "collapse": lambda: figures.collapse(tables["rises"]),
+        "collapse": lambda: figures.collapse(tables["rises"][tables["rises"]["setting"].isin(ARCHITECTURES)]),
         "fit_quality": lambda: figures.fit_quality(first),
         "rates": lambda: figures.rates(first[first["experiment"] == TWO_POINT]),
         "gains": lambda: figures.gain_trend(first),

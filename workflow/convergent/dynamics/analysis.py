@@ -365,7 +365,7 @@ def bridge_rows(experiment: str, cases: Mapping[str, Arrays]) -> list[dict]:
 
     Returns:
         rows of experiment, setting_a, setting_b, kind, pair, progress, measure, value: within an architecture of its
-        first two networks, between architectures of the first of each.
+        first two networks, between architectures of the first and the second.
     """
     names = (*BRIDGE_MEASURES, *(OF_UNITS if experiment == TRAJECTORIES else ()))
     measures = {name: measure_named(name) for name in names}
@@ -378,7 +378,8 @@ def bridge_rows(experiment: str, cases: Mapping[str, Arrays]) -> list[dict]:
         }
         relate(list(networks.values()))
         pairs = [((name, 0), (name, 1), SAME) for name in cases if (name, 1) in networks]
-        pairs += [((a, 0), (b, 0), OTHER) for a, b in combinations(cases, 2)]
+        # Never of the same seed, whose draws architectures may share.
+        pairs += [((a, 0), (b, 1), OTHER) for a, b in combinations(cases, 2) if (b, 1) in networks]
         for a, b, kind in pairs:
             for name, measure in measures.items():
                 try:
