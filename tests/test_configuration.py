@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -163,6 +164,41 @@ def test_a_module_that_is_called_twice_is_refused_before_any_job():
     config = changed("architecture", {"name": "resnet18"})
     with pytest.raises(StudyError, match=r"`activations.layers` names layer1.0.relu, which does not give exactly one"):
         completed(changed("activations.layers", ["layer1.0.relu"], config))
+
+
+def test_without_stored_activations_nothing_is_asked_for_that_needs_them():
+    config = completed({"study": "mine", "activations": {"stored": False}})
+    assert config["similarity"]["measures"] == config["similarity"]["calibrated"] == config["maps"]["layers"] == []
+    assert completed(config) == config
+    assert completed({"study": "mine"})["similarity"]["measures"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"similarity": {"measures": ["cka_linear"]}}, r"similarity\.measures needs the activations .*set to \[\]"),
+        (
+            {"maps": {"layers": None}, "similarity": {"over_layers": ["gulp"]}},
+            r"similarity\.over_layers, maps\.layers need",
+        ),
+        (
+            {"networks": [{"trained": 2}, {"activations": "brought"}]},
+            r"networks\.1 is a network of which there are only",
+        ),
+        (
+            {"networks": [{"trained": 1, "layers": {"one": "fc6"}}, {"trained": 1, "layers": {"other": "fc6"}}]},
+            "no layer is in all networks",
+        ),
+    ],
+)
+def test_what_needs_stored_activations_is_refused_without_them(tmp_path, monkeypatch, changes, sentence):
+    (tmp_path / "brought").mkdir()
+    for layer in completed({"study": "mine"})["activations"]["layers"]:
+        np.save(tmp_path / "brought" / f"{layer}.npy", np.ones((800, 3), dtype=np.float32))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError, match=rf"^config key `activations\.stored` is `false`, but .*{sentence}") as caught:
+        completed({"study": "mine", "activations": {"stored": False}, **changes})
+    assert "\n" not in str(caught.value)
 
 
 def test_the_order_of_keys_means_nothing():

@@ -145,6 +145,21 @@ def test_maps_are_made_for_the_layers_asked_for():
     assert planned(maps={"layers": []}).costly_redraws(Names(layer="conv1")) == ["information"]
 
 
+def test_without_stored_activations_only_statistics_are_planned():
+    place = Names(network="net1", population="trained", layer="conv3", tile="1-1")
+    kept, streamed = planned(), planned(activations={"stored": False})
+    for stage in ("data_key", "network_key", "dump_key"):
+        assert getattr(kept, stage)(place) == getattr(streamed, stage)(place), stage  # the networks answer the same
+    for stage in ("statistics_key", "controls_key"):
+        assert getattr(kept, stage)(place) != getattr(streamed, stage)(place), stage
+    assert {path.split("/")[1] for path in streamed.score_fragments(None)} == {"alignment", "groups", "controls"}
+    assert streamed.resampled(None) == streamed.similarity_fragments(None) == streamed.drawn_networks == []
+    assert set(streamed.figure_names) < set(kept.figure_names)
+    # No image is shuffled, so that the number of shuffles is nothing to the controls.
+    other = planned(activations={"stored": False}, controls={"shuffles": 3})
+    assert other.controls_key(place) == streamed.controls_key(place)
+
+
 def test_the_code_of_a_stage_is_its_script_and_what_that_imports(tmp_path, monkeypatch):
     package = tmp_path / "convergent" / "figures"
     package.mkdir(parents=True)

@@ -504,6 +504,40 @@ def test_tiles_give_the_scores_of_the_whole(finished, tmp_path):
     assert table(tiled) == pytest.approx(table(whole), abs=1e-9, nan_ok=True)
 
 
+def test_without_stored_activations_the_scores_are_the_same(finished, tmp_path):
+    """Tile by tile, too; what needs the activations themselves is left out, and the ledger says so."""
+    shutil.copytree(finished, tmp_path / "copy", ignore=shutil.ignore_patterns("activations", "figures"))
+    folder = tmp_path / "copy"
+
+    def table():
+        scores = rows(folder / RESULTS / "scores.csv")
+        return {tuple(row[name] for name in list(row)[:-1]): float(row["value"]) for row in scores}
+
+    stored = table()
+    without = {"activations": {"stored": False}, "similarity": {"measures": [], "calibrated": []}}
+    printed = snakemake(folder, networks_per_tile=2, **without)
+    assert not re.search("rule (train_network|dump_activations|measure_information|resample_images):", printed)
+    assert not (folder / RESULTS / "activations").exists()
+    streamed = table()
+    assert streamed == pytest.approx({place: stored[place] for place in streamed}, abs=1e-6, nan_ok=True)
+    left_out = {place for place in stored.keys() - streamed.keys() if place[1] != "shuffled"}
+    kinds = ("information_", "map_", "trained_map_", "refit_", "few_predictors_")
+    measures = ("cka_linear", "pwcca", "ridge_r2", "mutual_knn")
+    assert {place[3] for place in left_out} and all(place[3].startswith((*kinds, *measures)) for place in left_out)
+    assert {place[1] for place in streamed} == {
+        *("trained", "untrained", "noise", "against_untrained", "siblings", "permuted")
+    }
+    verdicts = {row["claim"]: row["verdict"] for row in rows(folder / RESULTS / "claims.csv")}
+    assert verdicts["Q2"] == verdicts["Q3"] == verdicts["Q6"] == verdicts["Q1.core"] == "not tested"
+    assert "not tested" not in (verdicts["Q4.core"], verdicts["Q5.core"], verdicts["Q1.first_layer_highest"])
+    figures = {path.stem for path in (folder / RESULTS / "figures").rglob("*.png")}
+    assert figures == {
+        *("alignment_by_depth", "matching_curves", "activation_spectra", "matched_activity", "training_curves"),
+        *("conv1", "conv5", "fc6"),
+    }
+    assert "Nothing to be done" in snakemake(folder, networks_per_tile=2, **without)
+
+
 def test_the_report_is_one_page_that_a_browser_shows(finished, tmp_path):
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:

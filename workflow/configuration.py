@@ -24,6 +24,8 @@ from convergent.errors import StudyError, did_you_mean
 from sources import Source, in_common, sources_of
 
 FEWEST_IMAGES = 4
+# What can be asked for only where activations are stored; where they are not, nothing of it is asked for by default.
+NEED_SAMPLES = {"similarity": ("measures", "calibrated", "over_layers"), "maps": ("layers",)}
 SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"
 ORIGIN = "# Made from "  # how a recorded configuration names the file that it was made from
 TYPES = {
@@ -54,6 +56,10 @@ def completed(config: dict, thorough: bool = True) -> dict:
     for path, number in numbers(config):
         if not math.isfinite(number):
             raise StudyError(f"config key `{path}` is {number}, but must be a finite number.")
+    if not stored(config):
+        for section, names in NEED_SAMPLES.items():
+            for name in names:
+                rules["properties"][section]["properties"][name]["default"] = []
     fill(config, rules)
     # The fault nearest to the top: it explains those below it.
     faults = Draft202012Validator(rules).iter_errors(config)
@@ -73,6 +79,12 @@ def completed(config: dict, thorough: bool = True) -> dict:
     if thorough:
         check_meaning(config)
     return config
+
+
+def stored(config: dict) -> bool:
+    """Whether a configuration, perhaps not complete, keeps activations."""
+    activations = config.get("activations")
+    return not isinstance(activations, dict) or activations.get("stored") is not False
 
 
 def fill(values: object, rules: dict) -> None:
@@ -189,6 +201,7 @@ def check_meaning(config: dict) -> None:
     sources = sources_of(config)
     for source in sources:
         check_source(source, config, probe)
+    check_stored(sources, config)
     check_images(sources, probe)
     check_maps(sources, config["activations"]["positions"])
     with naming("maps.layers"):
@@ -243,7 +256,8 @@ def check_source(source: Source, config: dict, probe: int) -> None:
             )
     check_positions(activations, layers)
     images = probe if source.runs_here else source.arrays["activations"][1]
-    check_bins(config["information"]["bins"], images, activations, layers)
+    if stored(config):
+        check_bins(config["information"]["bins"], images, activations, layers)
 
 
 def check_maps(sources: list[Source], positions: str) -> None:
@@ -283,6 +297,28 @@ def check_images(sources: list[Source], probe: int) -> None:
             )
     if expected < FEWEST_IMAGES:
         raise StudyError(f"config key `networks`: the activations are of {expected} images: at least 4 are needed.")
+
+
+def check_stored(sources: list[Source], config: dict) -> None:
+    """Raise StudyError if activations are not stored, but something is asked for that cannot be had without them."""
+    if stored(config):
+        return
+    key = "config key `activations.stored` is `false`"
+    asked = [
+        f"{section}.{name}" for section, names in NEED_SAMPLES.items() for name in names if config[section][name] != []
+    ]
+    if asked:
+        raise StudyError(
+            f"{key}, but {', '.join(asked)} need{'s' if len(asked) == 1 else ''} the activations themselves: leave out "
+            "or set to [] what needs them, or set activations.stored to true."
+        )
+    if brought := next((source for source in sources if not source.runs_here), None):
+        raise StudyError(
+            f"{key}, but {brought.key} is a network of which there are only activations: leave it out, or set "
+            "activations.stored to true."
+        )
+    if not in_common(sources):
+        raise StudyError(f"{key}, but no layer is in all networks, so nothing is left to compare: name one in all.")
 
 
 def check_probes(config: dict) -> None:

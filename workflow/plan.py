@@ -81,6 +81,7 @@ class Plan:
         self.trained_here = [network for network, source in self.source.items() if source.kind == "trained"]
         self.adopted = [name for name, source in self.source.items() if source.kind in ("checkpoint", "torchvision")]
         self.layers = in_common(self.sources)  # those whose units are aligned
+        self.stored = config["activations"]["stored"]  # else nothing is made that needs the samples themselves
         asked = config["maps"]["layers"]
         self.mapped_layers = [layer for layer in self.layers if asked is None or layer in asked]
         self.checkpoints = {f"epoch_{epoch:04d}": epoch for epoch in sorted(config["training"]["checkpoints"])}
@@ -101,7 +102,9 @@ class Plan:
             # The floor changes nothing in the network, so it may not train it again; checkpoints are outputs.
             if name not in ("accuracy_floor", "checkpoints")
         }
-        self.recording = {name: value for name, value in config["activations"].items() if name != "layers"}
+        self.recording = {
+            name: value for name, value in config["activations"].items() if name not in ("layers", "stored")
+        }
         self.taking = {name: value for name, value in self.recording.items() if name != "batch_size"}
         self.maps_settings = {name: value for name, value in config["maps"].items() if name != "layers"}
         self.images_file = images_file(config["dataset"]["name"])
@@ -203,18 +206,22 @@ class Plan:
     @property
     def other_data_files(self) -> list[str]:
         """Their files."""
-        return [
-            f"<study>/probes/{probe}/{file}"
-            for probe, images in self.other_data.items()
-            for file in ("dataset.json", images, "labels.npy", "splits.npz")
-        ]
+        return [file for probe in self.other_data for file in self.probe_files(Names(population=probe))]
+
+    def probe_files(self, wildcards) -> list[str]:
+        """Those that networks of a population are shown; none if that is the study's images."""
+        probe = wildcards.population
+        files = ("dataset.json", self.other_data.get(probe), "labels.npy", "splits.npz")
+        return [f"<study>/probes/{probe}/{file}" for file in files] if probe in self.other_data else []
 
     @property
     def drawn_networks(self) -> list[str]:
         """Networks whose units are pictured: they run here, on the study's images as they are, layers by their names.
 
-        None if the first two are not among them.
+        None if the first two are not among them, or if it is not known which images excite a unit.
         """
+        if not self.stored:
+            return []
         drawable = [
             network
             for network in self.groups[0]
@@ -295,6 +302,34 @@ class Plan:
         """Where the activations of each network of a tile are."""
         population = population_of(wildcards)
         return [f"<study>/activations/{network}/{population}" for network in self.tile_networks(wildcards)]
+
+    def tile_weights(self, wildcards) -> list[str]:
+        """The weights of each network that a tile runs; further probes are shown to the trained ones."""
+        population = population_of(wildcards)
+        stage = TRAINED if population in self.probes else population
+        return [f"<study>/networks/{network}/{stage}.safetensors" for network in self.tile_networks(wildcards)]
+
+    def untrained_weights(self, wildcards) -> list[str]:
+        """Those before training."""
+        return self.tile_weights(untrained(wildcards))
+
+    def tile_runs(self, wildcards) -> dict[str, dict]:
+        """How each network of a tile is built and run, and the key of its weights."""
+        return {
+            network: {
+                "key": self.network_key(place),
+                "architecture": self.architecture(place),
+                "standardisation": self.standardisation(place),
+                "layers": {layer: self.source[network].layers[layer] for layer in self.layers},
+            }
+            for network in self.tile_networks(wildcards)
+            for place in [Names(network=network)]
+        }
+
+    def layer_places(self, wildcards) -> list["Names"]:
+        """A tile's place in each layer; controls, which name no population, look at trained networks."""
+        where = {"population": population_of(wildcards), "tile": wildcards.tile}
+        return [Names(layer=layer, **where) for layer in self.layers]
 
     def tile_layers(self, wildcards) -> list[str]:
         """The activations of every layer of each network that a tile reads."""
@@ -405,12 +440,15 @@ class Plan:
 
     def statistics_key(self, wildcards) -> str:
         which = [wildcards.population, wildcards.layer, self.sides(wildcards), self.tile_dump_keys(wildcards)]
-        return digest("statistics", code("compute_statistics"), which)
+        return digest("statistics", code("compute_statistics" if self.stored else "stream_statistics"), which)
+
+    def statistics_keys(self, wildcards) -> list[str]:
+        """Keys of the statistics of all layers, in their order."""
+        return [self.statistics_key(place) for place in self.layer_places(wildcards)]
 
     def alignment_keys(self, wildcards) -> dict[str, list[str]]:
         """Keys of statistics and alignments of all layers, in their order."""
-        places = [Names(population=wildcards.population, layer=layer, tile=wildcards.tile) for layer in self.layers]
-        statistics = [self.statistics_key(place) for place in places]
+        statistics = self.statistics_keys(wildcards)
         alignment = [digest("alignment", code("align_units"), key) for key in statistics]
         return {"statistics": statistics, "alignment": alignment}
 
@@ -441,8 +479,13 @@ class Plan:
     def controls_key(self, wildcards) -> str:
         which = [wildcards.layer, self.sides(wildcards), self.tile_dump_keys(wildcards)]
         which.append(self.untrained_dump_keys(wildcards))
-        settings = [self.config["controls"], self.config["groups"]["threshold"], self.controls_seed(wildcards)]
-        return digest("controls", code("run_controls"), which, settings)
+        shuffling = [self.config["controls"], self.config["groups"]["threshold"]] if self.stored else []
+        script = "run_controls" if self.stored else "stream_controls"
+        return digest("controls", code(script), which, [*shuffling, self.controls_seed(wildcards)])
+
+    def controls_keys(self, wildcards) -> list[str]:
+        """Keys of the controls of all layers, in their order."""
+        return [self.controls_key(place) for place in self.layer_places(wildcards)]
 
     def similarity_key(self, wildcards) -> str:
         which = [wildcards.population, self.sides(wildcards), self.tile_dump_keys(wildcards), self.layers]
@@ -477,6 +520,10 @@ class Plan:
     def controls_seed(self, wildcards) -> int:
         return self.draw(f"controls {wildcards.layer} {wildcards.tile}")
 
+    def controls_seeds(self, wildcards) -> list[int]:
+        """Their seeds."""
+        return [self.controls_seed(place) for place in self.layer_places(wildcards)]
+
     def score_fragments(self, wildcards) -> list[str]:
         """The pieces of the score table."""
         return [path for path, _, _ in self._score_pieces]
@@ -492,7 +539,7 @@ class Plan:
             # A network is scored alone, too.
             path = f"<study>/alignment/{place.population}/{place.tile}.csv"
             pieces.append((path, self.alignment_keys(place)["alignment"], False))
-        for place in self.places(self.ends, self.layers):
+        for place in self.places(self.ends, self.layers) if self.stored else ():
             pieces.append(self._piece("information", place, self.information_key(place)))
         for place in self.places(self.ends, self.mapped_layers):
             pieces.append(self._piece("maps", place, self.maps_key(place)))
@@ -557,13 +604,16 @@ class Plan:
 
     def resampled(self, wildcards) -> list[str]:
         """Mean scores of every draw of images, tile by tile."""
-        return [f"<study>/resampled/{place.layer}/{place.tile}.csv" for place in self.places([TRAINED], self.layers)]
+        return [f"<study>/resampled/{place.layer}/{place.tile}.csv" for place in self.resampled_places]
 
     def resampled_contents(self, wildcards) -> list[tuple[list[str], bool]]:
         """For each of them, the key of its rows and whether there is no pair in it."""
-        return [
-            ([self.resampling_key(place)], self.without_pairs(place)) for place in self.places([TRAINED], self.layers)
-        ]
+        return [([self.resampling_key(place)], self.without_pairs(place)) for place in self.resampled_places]
+
+    @property
+    def resampled_places(self) -> list["Names"]:
+        """Layers and tiles for which images are drawn."""
+        return self.places([TRAINED], self.layers) if self.stored else []
 
     def without_pairs(self, wildcards) -> bool:
         """Whether a tile has no pair of networks to score: one on the diagonal that holds a single network."""
@@ -627,8 +677,9 @@ class Plan:
         """Every figure, below figures/ and without suffix."""
         names = ["training_curves"] if self.trained_here else []
         if self.layers:
-            names += ["alignment_by_depth", "matching_curves", "information", "joint_activations"]
-            names += ["activation_spectra", "matched_activity"]
+            names += ["alignment_by_depth", "matching_curves", "activation_spectra", "matched_activity"]
+        if self.layers and self.stored:
+            names += ["information", "joint_activations"]
         layered = ["correlation_matrices", "groups", "group_hierarchy"]
         if self.mapped_layers:
             names += ["sparse_prediction", "few_predictors", "mapping_layers"]

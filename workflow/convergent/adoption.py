@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from convergent.architectures import first_line
-from convergent.dumping import recording, require_names
+from convergent.dumping import Rows, recording, require_names
 from convergent.errors import StudyError, abbreviated, did_you_mean
 
 BLOCK = 2**22  # values looked at together
@@ -69,20 +69,16 @@ def adopt_activations(
     source = Path(source)
     shapes, count = require_arrays(source, layers, images, indices)
 
-    with recording(
-        folder,
+    rows = Rows(
         data,
         np.arange(count) if indices is None else np.asarray(indices),
-        positions=positions,
-        positions_per_image=positions_per_image,
-        position_seed=position_seed,
-        dtype=dtype,
-        key=key,
+        positions,
+        positions_per_image,
+        position_seed,
+        dtype,
         remedy=f"mend the array in {source}, every value must be a finite number within the range of float32",
-        source=str(source),
-        weights="",
-        preprocessing=None,
-    ) as files:
+    )
+    with recording(folder, rows, key, source=str(source), weights="", preprocessing=None) as files:
         for layer, name in layers.items():
             for start, output in _outputs(source, name, shapes[layer], count):
                 if start == 0:

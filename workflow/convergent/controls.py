@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
+from convergent.alignment import Alignment, align
 from convergent.errors import StudyError
 from convergent.matching import bipartite_match
 from convergent.samples import ROWS_PER_BLOCK, blocks
@@ -101,15 +102,32 @@ def require_recovered(between: np.ndarray, planted: np.ndarray, live: np.ndarray
     return match
 
 
-def sibling_correlation(between: np.ndarray, planted: np.ndarray) -> np.ndarray:
+def own_controls(within: np.ndarray, copied: np.ndarray, planted: np.ndarray, live: np.ndarray) -> dict[str, Alignment]:
+    """What a network has to do with itself: `permuted`, and `siblings` if more than one unit is live.
+
+    Args:
+        within: correlations (units, units) among the network's units.
+        copied, planted, live: those with a copy in random order, and the rest of `permuted_correlation`.
+
+    Raises:
+        StudyError: the positive control failed.
+    """
+    require_recovered(copied, planted, live)
+    found = {"permuted": align(copied, live, live[np.argsort(planted)])[0]}
+    if live.sum() > 1:
+        found["siblings"] = align(sibling_correlation(within), live, live)[0]
+    return found
+
+
+def sibling_correlation(within: np.ndarray) -> np.ndarray:
     """Correlation (units, units) of a network's units among themselves, in which no unit can be its own partner.
 
     Args:
-        between, planted: of `permuted_correlation`.
+        within: correlations (units, units) among them.
 
     Returns:
         The correlations, with a diagonal so low that no assignment gains by using it.
     """
-    within = between[:, planted]
-    np.fill_diagonal(within, -2.0 * len(within) - 1)
-    return within
+    siblings = within.copy()
+    np.fill_diagonal(siblings, -2.0 * len(within) - 1)
+    return siblings

@@ -8,7 +8,7 @@ import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -63,60 +63,129 @@ def dump(
             output; a name that no file can have; positions that do not exist; a standardisation that does not
             fit the images; NaN or infinite values (the message names layer and unit); a full disk.
     """
-    device, indices = torch.device(device), np.asarray(indices)
-    modules = dict(layers) if isinstance(layers, Mapping) else {layer: layer for layer in layers}
-    named = {}  # further entries of the record
+    modules, named = {layer: layer for layer in layers}, {}
     if isinstance(layers, Mapping):
         require_names(layers)
-        named = {layer: {"module": module} for layer, module in layers.items()}
+        modules, named = dict(layers), {layer: {"module": module} for layer, module in layers.items()}
     mean, deviation = require_standardisation(data, standardisation)
-
-    def seen(batch: slice) -> Tensor:
-        return standardised(data.images(indices[batch]), data, device, standardisation)
-
+    rows = Rows((data.name, data.key), indices, positions, positions_per_image, position_seed, dtype)
     with (
-        recording(
-            folder,
-            (data.name, data.key),
-            indices,
-            positions=positions,
-            positions_per_image=positions_per_image,
-            position_seed=position_seed,
-            dtype=dtype,
-            key=key,
-            weights=weights_digest,
-            preprocessing={"mean": mean, "std": deviation},
-        ) as files,
-        evaluation(network.to(device)),
-        recorded(network, list(dict.fromkeys(modules.values()))) as outputs,
+        recording(folder, rows, key, weights=weights_digest, preprocessing={"mean": mean, "std": deviation}) as files,
+        Watched(network, modules, standardisation).answering(data, device) as answer,
     ):
-        network(seen(slice(1)))  # one image tells the sizes
-        for layer, module in modules.items():
-            files.add(layer, require_output(network, module, outputs.get(module)), **named.get(layer, {}))
-        for start in range(0, len(indices), batch_size):
-            outputs.clear()
-            network(seen(slice(start, start + batch_size)))
-            for layer, module in modules.items():
-                files.write(layer, outputs[module], start)
+        for layer, output in answer(data.images(rows.indices[:1])).items():  # one image tells the sizes
+            files.add(layer, output, **named.get(layer, {}))
+        for start in range(0, len(rows.indices), batch_size):
+            for layer, output in answer(data.images(rows.indices[start : start + batch_size])).items():
+                files.write(layer, output, start)
+
+
+class Watched(NamedTuple):
+    """A network, and which of its layers are looked at."""
+
+    network: nn.Module
+    layers: Mapping[str, str]  # what a layer is called here -> module path
+    standardisation: tuple[Sequence[float], Sequence[float]] | None = None  # of its images; None: that of the data
+
+    @contextmanager
+    def answering(self, data, device: str | torch.device) -> Iterator[Callable[[np.ndarray], dict[str, Tensor]]]:
+        """Within the block, a function: images of `data` (n, channels, height, width) -> layer -> its output for them.
+
+        Outputs are (n, channels, height, width), (n, tokens, units) or (n, units). The network stays on the device;
+        its mode is restored.
+
+        Raises:
+            StudyError: a layer that is unknown, not called, called more than once in a pass, or gives no such output.
+        """
+        network = self.network.to(device)
+        with evaluation(network), recorded(network, list(dict.fromkeys(self.layers.values()))) as outputs:
+
+            def answer(images: np.ndarray) -> dict[str, Tensor]:
+                network(standardised(images, data, device, self.standardisation))
+                found = {
+                    layer: require_output(network, module, outputs.get(module), len(images))
+                    for layer, module in self.layers.items()
+                }
+                outputs.clear()
+                return found
+
+            yield answer
+
+
+class Rows:
+    """Which rows (samples, units) are taken of the outputs of layers, and in which precision.
+
+    Layers are added by their output for one image; then rows are taken of their outputs for any consecutive images.
+    """
+
+    def __init__(
+        self,
+        data: tuple[str, str],
+        indices: np.ndarray,
+        positions: str = "all",
+        positions_per_image: int | None = None,
+        position_seed: int = 0,
+        dtype: str = "float32",
+        remedy: str = "train this network again, with a lower learning_rate",
+    ) -> None:
+        """No layer yet.
+
+        Args:
+            data: name and key of the data set that `indices` are images of.
+            remedy: what is to be done about values that are not finite. The rest is as for `dump`.
+
+        Raises:
+            StudyError: no images, or an unknown choice.
+        """
+        require_choice("positions", positions, POSITIONS)
+        require_choice("dtype", dtype, DTYPES)
+        if len(indices) == 0:
+            raise StudyError("there are no images to record: the chosen split is empty.")
+        self.data, self.indices, self.remedy = data, np.asarray(indices), remedy
+        self.positions, self.positions_per_image, self.position_seed = positions, positions_per_image, position_seed
+        self.dtype = dtype
+        self.chosen: dict[str, tuple[str, np.ndarray]] = {}  # what is taken of each layer, and at which positions
+        self.described: dict[str, dict] = {}
+
+    def add(self, layer: str, output: Tensor) -> None:
+        """Settle the positions of a layer, whose output for the first image tells the sizes.
+
+        Raises:
+            StudyError: positions that do not exist.
+        """
+        map_shape = spatial_shape(output)
+        choice = self.positions if map_shape else "dense"
+        at = choose_positions(choice, map_shape, self.indices, self.positions_per_image, self.position_seed)
+        rows_per_image, units = as_rows(output, choice, at[:1]).shape
+        self.chosen[layer] = choice, at
+        self.described[layer] = {
+            "units": units,
+            "samples": len(self.indices) * rows_per_image,
+            "map": list(map_shape),
+            "samples_digest": samples_digest(self.data, self.indices, map_shape, at),
+        }
+
+    def take(self, layer: str, output: Tensor, start: int) -> np.ndarray:
+        """Rows (samples, units) of the output of a layer for consecutive images, of which `start` is the first.
+
+        Raises:
+            StudyError: NaN or infinite values, or beyond the range of float16.
+        """
+        choice, at = self.chosen[layer]
+        values = as_rows(output, choice, at if len(at) == 1 else at[start : start + len(output)])
+        return checked(values, layer, self.dtype, self.remedy)
+
+    def sample_digest(self, layer: str) -> str:
+        """Digest of the layer's samples and their order: equal exactly if rows correspond."""
+        return self.described[layer]["samples_digest"]
 
 
 class Recording:
     """Files of activations in the making: layers are added, then their outputs are written batch by batch."""
 
-    def __init__(
-        self,
-        folder: Path,
-        data: tuple[str, str],
-        indices: np.ndarray,
-        choose: Callable[[tuple[int, ...]], tuple[str, np.ndarray]],
-        dtype: str,
-        remedy: str,
-        files: ExitStack,
-    ) -> None:
-        self.folder, self.data, self.indices, self.choose = folder, data, indices, choose
-        self.dtype, self.remedy, self.files = dtype, remedy, files
-        self.described: dict[str, dict] = {}
-        self.chosen: dict[str, tuple[str, np.ndarray]] = {}  # what is recorded of each layer, and at which positions
+    def __init__(self, folder: Path, rows: Rows, files: ExitStack) -> None:
+        self.folder, self.rows, self.files = folder, rows, files
+        self.further: dict[str, dict] = {}  # what else the record says of each layer
         self.handles: dict[str, BinaryIO] = {}
 
     def add(self, layer: str, output: Tensor, **described: object) -> None:
@@ -125,20 +194,12 @@ class Recording:
         Raises:
             StudyError: positions that do not exist.
         """
-        map_shape = spatial_shape(output)
-        choice, at = self.chosen[layer] = self.choose(map_shape)
-        rows_per_image, units = as_rows(output, choice, at[:1]).shape
-        samples = len(self.indices) * rows_per_image
-        self.described[layer] = {
-            "units": units,
-            "samples": samples,
-            "map": list(map_shape),
-            "samples_digest": samples_digest(self.data, self.indices, map_shape, at),
-            **described,
-        }
+        self.rows.add(layer, output)
+        self.further[layer] = described
+        shape = tuple(self.rows.described[layer][name] for name in ("samples", "units"))
         partial = self.files.enter_context(written_whole(self.folder / f"{layer}.npy"))
         self.handles[layer] = self.files.enter_context(open(partial, "wb"))  # noqa: SIM115 - the stack closes it
-        header = {"descr": np.dtype(self.dtype).str, "fortran_order": False, "shape": (samples, units)}
+        header = {"descr": np.dtype(self.rows.dtype).str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self.handles[layer], header)
 
     def write(self, layer: str, output: Tensor, start: int) -> None:
@@ -147,49 +208,26 @@ class Recording:
         Raises:
             StudyError: NaN or infinite values, or beyond the range of float16.
         """
-        choice, at = self.chosen[layer]
-        values = as_rows(output, choice, at if len(at) == 1 else at[start : start + len(output)])
-        self.handles[layer].write(checked(values, layer, self.dtype, self.remedy))
+        self.handles[layer].write(self.rows.take(layer, output, start))
 
 
 @contextmanager
-def recording(
-    folder: str | Path,
-    data: tuple[str, str],
-    indices: np.ndarray,
-    *,
-    positions: str,
-    positions_per_image: int | None,
-    position_seed: int,
-    dtype: str,
-    key: str,
-    remedy: str = "train this network again, with a lower learning_rate",
-    **described: object,
-) -> Iterator[Recording]:
+def recording(folder: str | Path, rows: Rows, key: str, **described: object) -> Iterator[Recording]:
     """Within the block, layers are added and written; at its end they are described and the folder is finished.
 
     Args:
-        data: name and key of the data set that `indices` are images of.
-        remedy: what is to be done about values that are not finite.
-        described: further entries of the record. The rest is as for `dump`.
+        rows: what is taken of each layer.
+        key: of the run, for the record.
+        described: further entries of the record.
 
     Raises:
-        StudyError: no images, an unknown choice, or a full disk. Whatever fails, nothing of this recording stays.
+        StudyError: a full disk. Whatever fails, nothing of this recording stays.
     """
-    require_choice("positions", positions, POSITIONS)
-    require_choice("dtype", dtype, DTYPES)
     folder = Path(folder)
-    if len(indices) == 0:
-        raise StudyError("there are no images to record: the chosen split is empty.")
     (folder / RECORD).unlink(missing_ok=True)  # from here on the folder is unfinished
-
-    def choose(map_shape: tuple[int, ...]) -> tuple[str, np.ndarray]:
-        choice = positions if map_shape else "dense"
-        return choice, choose_positions(choice, map_shape, indices, positions_per_image, position_seed)
-
     try:
         with ExitStack() as files:  # closes all files, then gives them their names
-            made = Recording(folder, data, indices, choose, dtype, remedy, files)
+            made = Recording(folder, rows, files)
             yield made
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -199,19 +237,19 @@ def recording(
             "fewer positions or float16."
         ) from error
 
-    positions_of = {f"positions/{layer}": at.astype(np.int32) for layer, (_, at) in made.chosen.items()}
-    save_arrays(folder / SAMPLES, key, images=indices.astype(np.int64), **positions_of)
+    positions_of = {f"positions/{layer}": at.astype(np.int32) for layer, (_, at) in rows.chosen.items()}
+    save_arrays(folder / SAMPLES, key, images=rows.indices.astype(np.int64), **positions_of)
     record = {
         "key": key,
-        "data": data[0],
+        "data": rows.data[0],
         **described,
-        "images": len(indices),
-        "images_digest": samples_digest(data, indices, (), np.empty((1, 0), dtype=np.int64)),
-        "positions": positions,
-        "positions_per_image": positions_per_image,
-        "position_seed": position_seed,
-        "dtype": dtype,
-        "layers": made.described,
+        "images": len(rows.indices),
+        "images_digest": samples_digest(rows.data, rows.indices, (), np.empty((1, 0), dtype=np.int64)),
+        "positions": rows.positions,
+        "positions_per_image": rows.positions_per_image,
+        "position_seed": rows.position_seed,
+        "dtype": rows.dtype,
+        "layers": {layer: described | made.further[layer] for layer, described in rows.described.items()},
     }
     save_json(folder / RECORD, record)
 
@@ -250,7 +288,7 @@ def require_standardisation(
 def recorded(network: nn.Module, layers: list[str]) -> Iterator[dict[str, object]]:
     """Within the block, a dictionary that every forward pass fills with a copy of each layer's output.
 
-    Clear it between passes. Of a tuple the first member is taken.
+    Clear it after each pass. Of a tuple the first member is taken.
 
     Raises:
         StudyError: an unknown layer, or one that is called more than once in a pass.
@@ -298,8 +336,8 @@ def evaluation(network: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def require_output(network: nn.Module, layer: str, output: object) -> Tensor:
-    """The output of a layer for one image.
+def require_output(network: nn.Module, layer: str, output: object, images: int) -> Tensor:
+    """The output of a layer for some images.
 
     Raises:
         StudyError: the layer was not called, or its output is of none of the three kinds.
@@ -309,10 +347,10 @@ def require_output(network: nn.Module, layer: str, output: object) -> Tensor:
         raise StudyError(f"layer {layer!r} ({kind}) is not called in a forward pass: record the block around it.")
     if not isinstance(output, Tensor):
         raise StudyError(f"layer {layer!r} gives {type(output).__name__}, not a tensor: record one inside it.")
-    if output.ndim not in (2, 3, 4) or len(output) != 1:
+    if output.ndim not in (2, 3, 4) or len(output) != images:
         raise StudyError(
-            f"layer {layer!r} gives a tensor of shape {tuple(output.shape)} for one image: it must be "
-            "(1, units), (1, tokens, units) or (1, channels, height, width)."
+            f"layer {layer!r} gives a tensor of shape {tuple(output.shape)} where images are {images}: it must be "
+            "(images, units), (images, tokens, units) or (images, channels, height, width)."
         )
     return output
 

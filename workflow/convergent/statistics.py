@@ -14,7 +14,18 @@ from convergent.errors import StudyError
 from convergent.mutual_information import mutual_information
 from convergent.samples import ROWS_PER_BLOCK, blocks, first_not_finite
 
-__all__ = ["Moments", "correlation", "mutual_information", "pair_moments", "pairs", "sides", "tile_statistics"]
+__all__ = [
+    "Moments",
+    "PairSums",
+    "correlation",
+    "mutual_information",
+    "pair_moments",
+    "pairs",
+    "sides",
+    "tile_arrays",
+    "tile_pairs",
+    "tile_statistics",
+]
 
 WIDEST_TRIANGLE = 4096
 
@@ -127,6 +138,47 @@ class Moments(NamedTuple):
         return np.clip(correlation, -1.0, 1.0, out=correlation)
 
 
+class PairSums:
+    """Accumulator of the moments of pairs of networks: each network is summed once, whatever the number of its pairs.
+
+    It holds the sums of the samples that it has seen, units_a x units_b numbers for each pair, and no sample.
+    """
+
+    def __init__(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """Sums over no sample yet of the `wanted` pairs of networks, of which one may be paired with itself."""
+        self.wanted = list(wanted)
+        self.sums: dict[str, Sums] = {}
+        self.products: dict[tuple[str, str], np.ndarray] = {}
+
+    def update(self, block: Mapping[str, np.ndarray]) -> None:
+        """Count a block of samples, the same of every network: name -> activations (samples, units).
+
+        Raises:
+            StudyError: a value is NaN or infinite; the message names the unit by its column.
+        """
+        shifted = {}
+        for name, values in block.items():
+            sums = self.sums.get(name) or Sums.start(values[0])
+            shifted[name] = values - sums.shift
+            self.sums[name] = sums.update(shifted[name])
+        for a, b in self.wanted:
+            product = product_sum(shifted[a], shifted[b])
+            if (a, b) in self.products:
+                self.products[a, b] += product
+            else:
+                self.products[a, b] = product
+
+    def moments(self) -> dict[tuple[str, str], Moments]:
+        """(a, b) -> moments of all samples so far, for each wanted pair.
+
+        Raises:
+            StudyError: there are fewer than two samples.
+        """
+        if self.wanted and min((sums.count for sums in self.sums.values()), default=0) < 2:
+            raise StudyError("correlations need at least two samples: use a larger probe set.")
+        return {(a, b): Moments(self.sums[a], self.sums[b], self.products[a, b]) for a, b in self.wanted}
+
+
 def product_sum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Sum over samples of the products of units (units_x, units_y); x and y may be the same array."""
     # `x.T @ x` on one array lets BLAS compute one triangle only. On very wide arrays OpenBLAS crashes in that routine
@@ -192,25 +244,18 @@ def pair_moments(
     }
     if len(set(lengths.values())) > 1:
         raise StudyError(f"the numbers of samples differ between networks ({lengths}): dump them from one probe set.")
-    samples = min(lengths.values(), default=0)
-    if wanted and samples < 2:
-        raise StudyError("correlations need at least two samples: use a larger probe set.")
-    products = {(a, b): np.zeros((networks[a].shape[1], networks[b].shape[1])) for a, b in wanted}
-    sums: dict[str, Sums] = {}
+    found = PairSums(wanted)
     try:
-        for rows in blocks(samples, rows_per_block):
-            # Each network is read and summed once, whatever the number of its pairs.
-            shifted = {}
-            for name, values in networks.items():
-                block = values[reordered(rows, len(values) // images, order[name]) if name in order else rows]
-                sums.setdefault(name, Sums.start(block[0]))
-                shifted[name] = block - sums[name].shift
-                sums[name] = sums[name].update(shifted[name])
-            for a, b in wanted:
-                products[a, b] += product_sum(shifted[a], shifted[b])
+        for rows in blocks(min(lengths.values(), default=0), rows_per_block):
+            found.update(
+                {
+                    name: values[reordered(rows, len(values) // images, order[name]) if name in order else rows]
+                    for name, values in networks.items()
+                }
+            )
     except StudyError:
         raise StudyError(first_not_finite(networks)) from None
-    return {(a, b): Moments(sums[a], sums[b], products[a, b]) for a, b in wanted}
+    return found.moments()
 
 
 def tile_statistics(x: Mapping[str, np.ndarray], y: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
@@ -224,15 +269,23 @@ def tile_statistics(x: Mapping[str, np.ndarray], y: Mapping[str, np.ndarray] | N
         `samples` (), `mean/<a>` and `standard_deviation/<a>` (units_a,) for each network, `within/<a>`
         (units_a, units_a) if y is None, `between/<a>/<b>` (units_a, units_b) for each of `pairs(x, y)`.
     """
+    return tile_arrays(pair_moments({**x, **(y or {})}, tile_pairs(x, y)))
+
+
+def tile_pairs(x: Iterable[str], y: Iterable[str] | None = None) -> list[tuple[str, str]]:
+    """The pairs whose moments make a tile: each network with itself if y is None, and those of `pairs(x, y)`."""
+    return [(name, name) for name in x if y is None] + pairs(x, y)
+
+
+def tile_arrays(moments: dict[tuple[str, str], Moments]) -> dict[str, np.ndarray]:
+    """The arrays of `tile_statistics` from the moments of `tile_pairs`, which are used up."""
     arrays: dict[str, np.ndarray] = {}
-    own = [(name, name) for name in x if y is None]
-    every = pair_moments({**x, **(y or {})}, own + pairs(x, y))
-    for a, b in list(every):
-        moments = every.pop((a, b))  # its sums make room for the correlations
-        for name, mean, deviation in zip((a, b), moments.mean(), moments.standard_deviation(), strict=True):
+    for a, b in list(moments):
+        pair = moments.pop((a, b))  # its sums make room for the correlations
+        for name, mean, deviation in zip((a, b), pair.mean(), pair.standard_deviation(), strict=True):
             arrays |= {f"mean/{name}": mean, f"standard_deviation/{name}": deviation}
-        arrays[f"within/{a}" if a == b else f"between/{a}/{b}"] = moments.correlation()
-        arrays["samples"] = np.array(moments.count)
+        arrays[f"within/{a}" if a == b else f"between/{a}/{b}"] = pair.correlation()
+        arrays["samples"] = np.array(pair.count)
     return arrays
 
 

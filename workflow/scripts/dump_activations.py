@@ -3,31 +3,23 @@
 from pathlib import Path
 
 from job import logged
+from running import built, images_shown, standardisation, study_images
 
-from convergent.datasets import open_dataset
-from convergent.datasets.corruptions import Corrupted
 from convergent.dumping import dump
 from convergent.errors import StudyError
 from convergent.files import file_digest
-from convergent.models import build, load_weights
+from convergent.models import load_weights
 from convergent.training import device_named
 
 with logged(snakemake):
     params, wildcards = snakemake.params, snakemake.wildcards
-    data = open_dataset(Path(snakemake.input.data[0]).parent, params.data_key)
-    others = {Path(path).parent.name: Path(path).parent for path in snakemake.input.other_data}
+    data = study_images(snakemake)
     device = device_named(params.device)
-    architecture = params.architecture
-    network = build(architecture["name"], architecture["options"], data.shape, architecture["classes"], seed=0)
+    network = built(params.architecture, data)
     weights = {Path(path).stem: path for path in snakemake.input.weights}
     for record in snakemake.output.dumps:
         population = Path(record).parent.name
-        path, shown = weights.get(population, weights["trained"]), data
-        if population in others:
-            shown = open_dataset(others[population], params.probe_keys[population])
-        elif population in params.probes:
-            probe = params.probes[population]
-            shown = Corrupted(data, probe["corruption"], probe["strength"], params.corruption_seed)
+        path, shown = weights.get(population, weights["trained"]), images_shown(snakemake, population, data)
         load_weights(path, network, params.network_key)
         try:
             dump(
@@ -40,7 +32,7 @@ with logged(snakemake):
                 device=device,
                 key=params.key,
                 weights_digest=file_digest(path),
-                standardisation=params.standardisation or (data.mean.tolist(), data.std.tolist()),
+                standardisation=standardisation(params.standardisation, data),
                 **params.recording,
             )
         except StudyError as error:

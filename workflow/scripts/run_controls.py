@@ -6,7 +6,7 @@ from job import logged
 from convergent.activations import open_layer
 from convergent.alignment import Alignment, align
 from convergent.clustering import main_group_scores
-from convergent.controls import across, permuted_correlation, require_recovered, shuffled_moments, sibling_correlation
+from convergent.controls import across, own_controls, permuted_correlation, shuffled_moments
 from convergent.scores import FRAGMENT_COLUMNS, fragment, score_rows
 from convergent.statistics import pair_moments, pairs, sides
 from convergent.tables import write_table
@@ -41,9 +41,6 @@ with logged(snakemake):
         score("against_untrained", a, b, align(moments.correlation(), *(units.live for units in moments.units()))[0])
     # What a network has to do with itself belongs to the tile on the diagonal, so that it is scored once.
     for network, values in x.items() if y is None else ():
-        correlation, planted, live = permuted_correlation(values, generator)
-        require_recovered(correlation, planted, live)
-        score("permuted", network, network, align(correlation, live, live[np.argsort(planted)])[0])
-        if live.sum() > 1:
-            score("siblings", network, network, align(sibling_correlation(correlation, planted), live, live)[0])
+        for population, found in own_controls(within[network], *permuted_correlation(values, generator)).items():
+            score(population, network, network, found)
     write_table(snakemake.output[0], FRAGMENT_COLUMNS, fragment(rows))
