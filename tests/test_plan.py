@@ -14,6 +14,14 @@ from plan import Names, Plan
 ROOT = Path(__file__).parents[1]
 
 
+def test_the_guide_names_what_is_there(tmp_path):
+    plan = Plan(completed({"study": "mine"}))
+    assert plan.guide(str(tmp_path)) == ""
+    (tmp_path / "noise").mkdir()
+    (tmp_path / "noise/claims.html").touch()
+    assert "noise/claims.html" in plan.guide(str(tmp_path)) and "scores.csv" not in plan.guide(str(tmp_path))
+
+
 def planned(**changes):
     return Plan(completed({"study": "mine", **changes}))
 

@@ -674,7 +674,8 @@ def test_a_case_of_the_study_of_dynamics(finished):
     """Networks are trained and fitted as the library does it, and a damaged run is named, not used."""
     scale = {"scale": "smoke"}
     fits = f"{RESULTS}/dynamics/fits/two_point/two_layer.csv"
-    snakemake(finished, fits, dynamics=scale)
+    printed = snakemake(finished, fits, dynamics=scale)
+    assert "Traceback" not in printed
     measured = rows(finished / fits)
     plan = Plan(completed(yaml.safe_load(CONFIG.read_text()) | {"dynamics": scale}))
     expected, _ = fit_case("two_point", "two_layer", run_case("two_point", "two_layer", "smoke", plan.dynamics.seed))

@@ -765,6 +765,8 @@ class Plan:
             "ledger.html": "the claims of all three studies",
         }
         looks = {file: meaning for file, meaning in looks.items() if Path(folder, file).exists()}
+        if not looks:  # a part of a study was asked for
+            return ""
         width = max(len(f"{folder}/{file}") for file in looks)
         lines = [f"  {f'{folder}/{file}':{width}}  {meaning}" for file, meaning in looks.items()]
         report = f"For one page with everything, give the same command once more with --report {folder}/report.html"

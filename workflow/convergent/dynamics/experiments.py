@@ -34,7 +34,6 @@ Arrays = dict[str, np.ndarray]
 # Two points: squared distances of inputs and of targets; half of the listed learning rate, so twice the epochs.
 INPUT_DISTANCE, TARGET_DISTANCE = 1.0, 0.5
 EPOCHS, SHARE_OF_RATE = 6000, 0.5
-LONGER = {"cnn": 12_000}  # epochs where most seeds would still be on the plateau
 SMALL = ("narrow", "shallow", "two_layer")  # settings that cost seconds
 PROBES = np.linspace(-1.25, 0.25, 61)[:, None]  # inputs around and between the two points
 PROBE_EPOCHS = 80
@@ -240,8 +239,7 @@ def run_two_point(case: str, scale: Scale, seed: int, images: object) -> Arrays:
     """Curves of one layer at half of the listed rate, and representations of inputs around the points."""
     own = setting(case)
     count = scale.small_seeds if case in SMALL else scale.seeds
-    epochs = LONGER.get(case, EPOCHS)
-    return two_points_learned(own, seeds(count, seed, TWO_POINT), epochs, SHARE_OF_RATE * own.rate, probed=True)
+    return two_points_learned(own, seeds(count, seed, TWO_POINT), EPOCHS, SHARE_OF_RATE * own.rate, probed=True)
 
 
 def run_depth(case: str, scale: Scale, seed: int, images: object) -> Arrays:
