@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 from scipy.sparse.csgraph import connected_components
-from sklearn.cluster import SpectralClustering
+from sklearn.cluster import SpectralClustering, kmeans_plusplus
 from sklearn.metrics import adjusted_rand_score
 
 from convergent import clustering
@@ -22,6 +22,7 @@ from convergent.clustering import (
     grouping_scores,
     joint_affinity,
     joint_correlation,
+    kmeans_starts,
     main_group_scores,
     nested_boundaries,
     sorted_by_group,
@@ -541,3 +542,15 @@ def test_enlarged_blocks_are_the_most_similar_large_mixed_ones():
     assert best_blocks(matrix, boundaries, networks, 3, 4) == [(10, 14), (0, 4)]
     assert best_blocks(matrix, boundaries, networks, 1, 2) == [(4, 6)]
     assert list(unit_names(np.array([0, 0, 1, 1]), ("a", "b"))) == ["a:0", "a:1", "b:0", "b:1"]
+
+
+@pytest.mark.parametrize(("points", "count"), [(30, 1), (30, 7), (60, 25), (12, 12)])
+def test_starts_of_all_runs_are_those_that_scikit_learn_draws_one_after_the_other(generator, points, count):
+    same = []
+    for seed in range(10):
+        rows, random = generator.normal(size=(points, 5)), np.random.RandomState(seed)
+        drawn = [kmeans_plusplus(rows, count, random_state=random)[1] for _ in range(6)]
+        found = kmeans_starts(rows, count, 6, np.random.RandomState(seed))
+        same.extend((found == drawn).all(axis=1))
+    # Where two points are each other's nearest, rounding decides between them.
+    assert np.mean(same) > 0.95

@@ -31,7 +31,7 @@ def rectified(generator, samples, units):
 
 def test_zeros_of_a_rectified_unit_have_a_bin_of_their_own(generator):
     x = np.maximum(generator.normal(size=(4000, 3)) - [0, 1, -2], 0)
-    values, counts = codes(x, 10)
+    values, counts, _ = codes(x, 10)
     np.testing.assert_array_equal(values == 0, x == 0)
     assert (np.ptp(counts[:, 1:], axis=1) <= 1).all()
     assert values.dtype == np.uint8
@@ -45,7 +45,7 @@ def test_a_unit_without_zeros_has_equal_counts_throughout(generator):
 def test_zeros_among_negative_values_are_values_like_others(generator):
     x = generator.normal(size=(1000, 1))
     x[500:510] = 0
-    values, counts = codes(x, 10)
+    values, counts, _ = codes(x, 10)
     assert (np.abs(counts - 100) <= 10).all()
     assert len(np.unique(values[500:510])) == 1
     assert ((values == values[500]) & (x != 0)).any()
@@ -62,7 +62,7 @@ def test_a_frequent_lowest_or_highest_value_has_a_bin_of_its_own(generator):
 
 def test_few_distinct_values_use_few_bins():
     x = np.repeat([[1.0, 5.0], [2.0, 5.0], [7.0, 5.0]], [900, 3, 97], axis=0)
-    values, counts = codes(x, 10)
+    values, counts, _ = codes(x, 10)
     np.testing.assert_array_equal(counts[0], [900, 3, 97, 0, 0, 0, 0, 0, 0, 0])
     np.testing.assert_array_equal(codes(x, 10).occupied, [3, 1])
     assert not values[:, 1].any()
@@ -87,7 +87,7 @@ def test_bins_keep_order_and_part_no_equal_values(values, bins, rectify):
 
 def test_edges_from_some_samples_keep_the_zeros_and_nearly_equal_counts(generator):
     x = np.maximum(generator.normal(size=(50_000, 2)) - 0.5, 0).astype(np.float32)
-    values, counts = codes(x, 10, memory_bytes=10_000 * x[0].nbytes)
+    values, counts, _ = codes(x, 10, memory_bytes=10_000 * x[0].nbytes)
     np.testing.assert_array_equal(values == 0, x == 0)
     np.testing.assert_allclose(counts[:, 1:] / counts[:, 1:].mean(axis=1, keepdims=True), 1, atol=0.15)
 
@@ -292,3 +292,22 @@ def test_what_cannot_be_binned_is_refused(generator):
 
 
 # Comparison with correlation
+
+
+@pytest.mark.parametrize("bias_correction", [None, "miller_madow"])
+def test_a_sample_counted_several_times_is_as_many_samples(generator, bias_correction):
+    times = np.concatenate([generator.integers(1, 5, size=300), [module.SAMPLES_PER_PRODUCT - 3, 4000]])
+    rows = np.repeat(np.arange(302), times)
+    x, y = (codes(rectified(generator, 302, units)[rows]) for units in (4, 3))
+    first = np.cumsum(times) - times
+    information = mutual_information_of_codes(x.distinct(first, times), y.distinct(first, times), bias_correction)
+    np.testing.assert_array_equal(information, mutual_information_of_codes(x, y, bias_correction))
+
+
+def test_slices_hold_as_many_samples_as_can_be_counted(generator):
+    times = generator.integers(1, 900, size=200)
+    slices = list(module.countable(times))
+    assert np.concatenate([np.arange(200)[rows] for rows in slices]).tolist() == list(range(200))
+    assert max(times[rows].sum() for rows in slices) <= module.SAMPLES_PER_PRODUCT
+    with pytest.raises(StudyError, match="5000 times"):
+        list(module.countable(np.array([1, 5000])))

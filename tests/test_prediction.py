@@ -10,8 +10,11 @@ from convergent.prediction import (
     PREDICTION_MEASURES,
     exact_scores,
     halves,
+    map_scores,
+    part_moments,
     prediction_tables,
     predictions,
+    predictions_by_source,
     refit_scores,
     shown_maps,
     trained_scores,
@@ -221,3 +224,26 @@ def test_every_score_is_explained(generator):
     scores = exact_scores(known, 8, [-3]) | trained_scores(known, 8, [-3], 0) | refit_scores(known, [1])
     explained = {name.partition("<")[0] for name in PREDICTION_MEASURES}
     assert all(any(name.startswith(start) for start in explained) for name in scores)
+
+
+def test_the_scores_of_a_source_are_those_of_each_pair_alone(generator):
+    activations = networks(generator)
+    activations["y"] = activations["y"][:, :5]
+    images = halves(60, generator)
+    pairs = [("x", "y"), ("z", "x"), ("y", "z")]
+    moments = [part_moments(activations, pairs, 60, part) for part in images]
+    by_source = dict(predictions_by_source(*moments, pairs))
+    assert {(a, b) for a, problems in by_source.items() for b in problems} == {
+        (a, b) for a in "xyz" for b in "xyz" if a != b
+    }
+    settings = {"log10_decays": DECAYS, "trained_log10_decays": [-3], "predictors": [1, 2], "seed": 0}
+    for a, problems in by_source.items():
+        for units in (None, 8):
+            scores = map_scores(problems, published_units=units, protocol=["z"], **settings)
+            for b, known in problems.items():
+                alone = dict(predictions(activations, [(a, b)], 60, *images))[a, b]
+                np.testing.assert_allclose(known.between, alone.between, atol=1e-12)
+                np.testing.assert_allclose(known.test.xy, alone.test.xy, atol=1e-12)
+                expected = exact_scores(alone, units or len(alone.test.yy), DECAYS) | refit_scores(alone, [1, 2])
+                assert {name: scores[b][name] for name in expected} == pytest.approx(expected, nan_ok=True, abs=1e-9)
+                assert any(name.startswith("trained_") for name in scores[b]) == (b == "z")

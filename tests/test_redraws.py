@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convergent.alignment import align
-from convergent.prediction import halves, predictions, refit_scores
+from convergent.prediction import halves, part_moments, predictions, refit_scores
 from convergent.redraws import alignment_scores, draw_images, information_scores, prediction_scores
 from convergent.scores import draw_means, mean_over_pairs
 from convergent.statistics import correlation
@@ -32,7 +32,7 @@ def test_a_draw_repeats_and_keeps_the_halves_apart(generator):
 def test_all_images_once_give_the_scores_of_the_study(generator):
     activations = networks(generator)
     pairs = [("a", "b"), ("a", "c"), ("b", "c")]
-    scored = list(alignment_scores(activations, pairs, 40, np.arange(40), threshold=0.2))
+    scored = list(alignment_scores(part_moments(activations, pairs, 40, np.arange(40)), pairs, threshold=0.2))
     live = np.ones(7, dtype=bool)
     forward, backward = align(correlation(activations["a"], activations["b"]), live, live)
     for measure, value in forward.scores.items():
@@ -47,12 +47,17 @@ def test_drawn_images_are_taken_whole_and_as_often_as_drawn(generator):
     chosen = generator.integers(40, size=40)
     rows = (chosen[:, None] * 6 + np.arange(6)).ravel()
     read = {name: values[rows] for name, values in activations.items()}
-    for function, more in ((alignment_scores, (0.2,)), (information_scores, (5, None))):
-        drawn = function(activations, [("a", "b")], 40, chosen, *more)
-        direct = function(read, [("a", "b")], 40, np.arange(40), *more)
-        for (*names, scores), (*others, expected) in zip(drawn, direct, strict=True):
-            assert names == others
-            assert scores == pytest.approx(expected, nan_ok=True)
+
+    def scored(values, images):
+        shared = part_moments(values, [("a", "b")], 40, images), [("a", "b")]
+        yield from alignment_scores(*shared, 0.2)
+        yield from information_scores(*shared, values, 40, images, 5, None)
+
+    for (*names, scores), (*others, expected) in zip(
+        scored(activations, chosen), scored(read, np.arange(40)), strict=True
+    ):
+        assert names == others
+        assert scores == pytest.approx(expected, nan_ok=True)
 
 
 def test_maps_are_fitted_and_judged_on_their_own_draws(generator):
@@ -60,11 +65,8 @@ def test_maps_are_fitted_and_judged_on_their_own_draws(generator):
     fit, test = draw_images(halves(40, generator), 1, 1)
     scored = list(
         prediction_scores(
-            activations,
+            *(part_moments(activations, [("a", "b")], 40, part) for part in (fit, test)),
             [("a", "b")],
-            40,
-            fit,
-            test,
             published_units=None,
             log10_decays=[-3, -2],
             trained_log10_decays=[-2],
@@ -83,16 +85,21 @@ def test_settings_reach_the_scores(generator):
     fit, test = draw_images(halves(40, generator), 1, 1)
     every = np.concatenate([fit, test])
 
-    def found(function, *settings):
-        return [scores for *_, scores in function(activations, [("a", "b")], 40, *settings)]
+    def moments(images):
+        return part_moments(activations, [("a", "b")], 40, images)
 
-    assert found(alignment_scores, every, 0.2) != found(alignment_scores, every, 0.7)
-    assert found(information_scores, every, 4, None) != found(information_scores, every, 9, None)
-    assert found(information_scores, every, 4, None) != found(information_scores, every, 4, "miller_madow")
+    def found(function, *settings):
+        return [scores for *_, scores in function(moments(every), [("a", "b")], *settings)]
+
+    assert found(alignment_scores, 0.2) != found(alignment_scores, 0.7)
+    images = activations, 40, every
+    assert found(information_scores, *images, 4, None) != found(information_scores, *images, 9, None)
+    assert found(information_scores, *images, 4, None) != found(information_scores, *images, 4, "miller_madow")
 
     def predicted(*parts, units=None, seed=0):
         settings = {"log10_decays": [-3], "trained_log10_decays": [-2], "predictors": [1]}
-        scored = prediction_scores(activations, [("a", "b")], 40, *parts, published_units=units, seed=seed, **settings)
+        both = map(moments, parts)
+        scored = prediction_scores(*both, [("a", "b")], published_units=units, seed=seed, **settings)
         return [scores for *_, scores in scored]
 
     assert predicted(fit, test) == predicted(fit, test, units=7)
@@ -100,7 +107,7 @@ def test_settings_reach_the_scores(generator):
     assert predicted(fit, test, seed=1) != predicted(fit, test)
     assert predicted(fit, test) != predicted(test, fit)
     forward, backward = (
-        [only(alignment_scores(activations, [("a", "b")], 40, every, 0.2), *pair, "semi_match_mean")]
+        [only(alignment_scores(moments(every), [("a", "b")], 0.2), *pair, "semi_match_mean")]
         for pair in (("a", "b"), ("b", "a"))
     )
     assert forward != backward

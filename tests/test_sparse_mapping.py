@@ -20,6 +20,7 @@ from convergent.sparse_mapping import (
     r_squared,
     refit_curve,
     refitted_maps,
+    sweep,
     train_maps,
 )
 from convergent.statistics import Moments, correlation
@@ -299,3 +300,37 @@ def test_bad_penalties_maps_and_hopeless_tolerances_are_refused(generator):
         prediction_loss(np.zeros((20, 12)), on_fit(x, y))
     with pytest.raises(StudyError, match="did not converge in 10 sweeps"):
         lasso_path(within, between, [1e-4], max_sweeps=10)
+
+
+def test_a_sweep_moves_one_unit_after_the_other_to_its_optimum(generator):
+    units, targets, penalty = 70, 3, 0.1
+    within = correlation(*[generator.normal(size=(200, units))] * 2)
+    between = generator.uniform(-0.5, 0.5, size=(units, targets))
+    weights = np.where(generator.random((units, targets)) < 0.3, 0.2, 0.0)
+    expected = weights.copy()
+    for j in range(units):
+        value = between[j] - within[j] @ expected + expected[j]
+        expected[j] = np.sign(value) * np.maximum(np.abs(value) - penalty, 0)
+    residual = between - within @ weights
+    sweep(within, penalty, weights, residual)
+    np.testing.assert_allclose(weights, expected, atol=1e-12)
+    np.testing.assert_array_equal(weights == 0, expected == 0)
+    np.testing.assert_allclose(residual, between - within @ expected, atol=1e-12)
+
+
+def test_training_takes_the_sign_of_every_weight_and_none_of_zero(generator):
+    x = generator.normal(size=(60, 5))
+    x[:, 2] = 1.0  # dead
+    y = x[:, ::-1] + generator.normal(size=(60, 5))
+    within, between = correlation(x, x), correlation(x, y)
+    penalties = [0.0, 1e-3, 10.0]
+    found = train_maps(within, between, penalties, seed=4, iterations=30).maps
+    start = train_maps(within, between, [0.0], seed=4, iterations=0).maps[0]
+    for penalty, trained in zip(penalties, found, strict=True):
+        maps, velocity = start.astype(float), 0.0
+        for _ in range(30):
+            gradient = maps @ within - between.T + np.sign(maps) * penalty
+            velocity = 0.98 * velocity + 1e-3 / 5 * gradient
+            maps = maps - velocity
+        np.testing.assert_allclose(trained, maps, atol=1e-5)
+        assert (trained[:, 2] == 0).all()

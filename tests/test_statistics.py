@@ -167,3 +167,16 @@ def test_unequal_numbers_of_samples_are_refused(generator):
 def test_one_sample_is_not_enough(generator):
     with pytest.raises(StudyError, match="at least two"):
         correlation(generator.normal(size=(1, 2)), generator.normal(size=(1, 2)))
+
+
+def test_moments_of_two_parts_joined_are_those_of_both(generator):
+    x, y = generator.normal(size=(50, 4)) + 5, generator.normal(size=(50, 3))
+    x[:, 1], y[:, 2] = 0.1, np.repeat([1.0, 2.0], [20, 30])  # dead in all, and in either part
+    joined = Moments.start(x[:20], y[:20]).joined(Moments.start(x[20:], y[20:]))
+    whole = Moments.start(x, y)
+    assert joined.count == 50
+    np.testing.assert_allclose(joined.correlation(), whole.correlation(), atol=1e-12)
+    for ours, theirs in zip(joined.units(), whole.units(), strict=True):
+        np.testing.assert_allclose(ours.mean, theirs.mean)
+        np.testing.assert_allclose(ours.standard_deviation, theirs.standard_deviation)
+        np.testing.assert_array_equal(ours.live, theirs.live)

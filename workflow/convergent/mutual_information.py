@@ -5,6 +5,7 @@ one for the exact zeros of a rectified unit, equal-count bins for the rest. The 
 one matrix product of one-hot codes, (bins units_x, samples) times (samples, bins units_y), cut into tiles of units.
 """
 
+from collections.abc import Iterator
 from types import ModuleType
 from typing import NamedTuple
 
@@ -28,6 +29,16 @@ class Codes(NamedTuple):
 
     values: np.ndarray  # (samples, units) uint8, bins numbered upwards from 0 without gaps
     counts: np.ndarray  # (units, bins) int64, 0 for the bins that a unit doesn't use
+    times: np.ndarray  # (samples,) int64, how often each sample counts
+
+    @property
+    def total(self) -> int:
+        """Number of samples, each as often as it counts."""
+        return int(self.times.sum())
+
+    def distinct(self, rows: np.ndarray, times: np.ndarray) -> "Codes":
+        """The same samples, of which equal ones stand together: `rows` (distinct,), each counted so many `times`."""
+        return Codes(self.values[rows], self.counts, times)
 
     @property
     def occupied(self) -> np.ndarray:
@@ -112,11 +123,11 @@ def codes(x: np.ndarray, bins: int = 10, network: str = "x", memory_bytes: int =
     edges = bin_edges(x, bins, network, memory_bytes).astype(precision)
     values = np.zeros((samples, units), dtype=np.uint8)
     for rows in blocks(samples, ROWS_PER_BLOCK):
-        block = x[rows].astype(precision)
+        block = x[rows].astype(precision, copy=False)
         for edge in edges:
             values[rows] += block >= edge
     counts = np.stack([np.bincount(column, minlength=bins) for column in values.T])
-    return Codes(values, counts)
+    return Codes(values, counts, np.ones(samples, int))
 
 
 def bin_edges(x: np.ndarray, bins: int, network: str, memory_bytes: int) -> np.ndarray:
@@ -131,11 +142,12 @@ def bin_edges(x: np.ndarray, bins: int, network: str, memory_bytes: int) -> np.n
     precision = np.result_type(x.dtype, np.float32)
     smallest, smallest_positive = np.full(units, np.inf), np.full(units, np.inf)
     for rows in blocks(samples, ROWS_PER_BLOCK):
-        block = x[rows].astype(precision)
+        block = x[rows].astype(precision, copy=False)
+        positive = np.where(block > 0, block, precision.type(np.inf))
         if not np.isfinite(block).all():
             raise StudyError(first_not_finite({network: x}))
         smallest = np.minimum(smallest, block.min(axis=0))
-        smallest_positive = np.minimum(smallest_positive, block.min(axis=0, where=block > 0, initial=np.inf))
+        smallest_positive = np.minimum(smallest_positive, positive.min(axis=0))
     affordable = max(bins, memory_bytes // (units * precision.itemsize))
     if samples > affordable:
         x = x[np.sort(np.random.default_rng(0).choice(samples, affordable, replace=False))]
@@ -180,9 +192,8 @@ def lower_edges(values: np.ndarray, bins: int) -> list[float]:
 
 def entropy(codes: Codes) -> np.ndarray:
     """Plug-in entropy of each unit's bins (units,) in nats; what a unit can share with another at most."""
-    samples = len(codes.values)
     counts = codes.counts.astype(np.float64)
-    return np.log(samples) - (counts * np.log(counts.clip(1))).sum(axis=1) / samples
+    return np.log(codes.total) - (counts * np.log(counts.clip(1))).sum(axis=1) / codes.total
 
 
 def mutual_information_of_codes(
@@ -195,7 +206,7 @@ def mutual_information_of_codes(
     """Mutual information of every unit of x with every unit of y, in nats, from their binned activations.
 
     Args:
-        codes_x, codes_y: of the same samples in the same order; the numbers of bins may differ.
+        codes_x, codes_y: of the same samples in the same order, counted equally often; the numbers of bins may differ.
         bias_correction: None: the plug-in estimate, never negative. "miller_madow": less its bias to first order,
             (occupied_x - 1)(occupied_y - 1) / (2 samples) nats, Miller's term with every joint bin counted as possible.
             Exact for independent units as the number of samples grows, too much for strongly dependent ones, where
@@ -228,7 +239,7 @@ def mutual_information_of_codes(
     information[codes_x.occupied == 1] = 0
     information[:, codes_y.occupied == 1] = 0
     if bias_correction == "miller_madow":
-        information -= np.outer(codes_x.occupied - 1, codes_y.occupied - 1) / (2 * len(codes_x.values))
+        information -= np.outer(codes_x.occupied - 1, codes_y.occupied - 1) / (2 * codes_x.total)
     return information
 
 
@@ -244,7 +255,7 @@ def joint_entropy(
         units_x, units_y: the columns of the tile.
         library, on_device: from `array_library`.
     """
-    samples = len(codes_x.values)
+    samples = codes_x.total
     margin_x, margin_y = (
         library.asarray(codes.counts[units].T[1:].astype(np.float64), **on_device)
         for codes, units in ((codes_x, units_x), (codes_y, units_y))
@@ -252,14 +263,16 @@ def joint_entropy(
     bins_x, bins_y = len(margin_x), len(margin_y)
     shape = (bins_x + bins_x % 2, margin_x.shape[1], bins_y, margin_y.shape[1])
     joint = library.zeros(shape, dtype=library.float64, **on_device)
-    for rows in blocks(samples, SAMPLES_PER_PRODUCT):
+    for rows in countable(codes_x.times):
         values_x, values_y = (
             library.asarray(codes.values[rows, units].copy(), **on_device)
             for codes, units in ((codes_x, units_x), (codes_y, units_y))
         )
+        once = library.asarray(codes_x.times[rows, None].astype(np.float32), **on_device)
+        factors = once, FIELD * once
         paired = library.zeros((len(values_x), shape[0] // 2, shape[1]), dtype=library.float32, **on_device)
         for code in range(1, bins_x + 1):
-            paired[:, (code - 1) // 2] += (values_x == code) * (1.0 if code % 2 else float(FIELD))
+            paired[:, (code - 1) // 2] += (values_x == code) * factors[(code - 1) % 2]
         single = library.zeros((len(values_y), *shape[2:]), dtype=library.float32, **on_device)
         for code in range(1, bins_y + 1):
             single[:, code - 1] = values_y == code
@@ -277,6 +290,22 @@ def joint_entropy(
         total += (counts * library.log(counts.clip(1))).sum(axis=0)
     entropies = np.log(samples) - total / samples
     return entropies if library is np else entropies.cpu().numpy()
+
+
+def countable(times: np.ndarray) -> Iterator[slice]:
+    """Slices that cover the samples in order, of as many as a product can count when each counts `times` (samples,).
+
+    Raises:
+        StudyError: one sample alone counts too often.
+    """
+    reached = np.cumsum(times)
+    start, before = 0, 0
+    while start < len(times):
+        end = int(np.searchsorted(reached, before + SAMPLES_PER_PRODUCT, side="right"))
+        if end == start:
+            raise StudyError(f"a sample counts {times[start]} times, but at most {SAMPLES_PER_PRODUCT} are possible.")
+        yield slice(start, end)
+        start, before = end, int(reached[end - 1])
 
 
 def array_library(device: str | None) -> tuple[ModuleType, dict]:

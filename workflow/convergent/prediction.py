@@ -5,7 +5,7 @@ them; correlations of the one and second moments of the other are all that is ne
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -85,25 +85,50 @@ def predictions(
         images: how many images the samples come from.
         fit, test: the images that fit and that judge, for all networks or for each by name.
     """
-    names = list(dict.fromkeys(name for pair in pairs for name in pair))
-    wanted = [(name, name) for name in names] + list(pairs)
-    parts = []
-    for chosen in (fit, test):
-        order = chosen if isinstance(chosen, Mapping) else dict.fromkeys(names, chosen)
-        parts.append(pair_moments(networks, wanted, images, order))
-    fitted, judged = parts
-    for a, b in pairs:
-        forward = fitted[a, b].correlation(), held_out_moments(fitted[a, b], judged[a, b])
-        for (x, y), (between, xy) in (((a, b), forward), ((b, a), tuple(matrix.T for matrix in forward))):
-            yield (x, y), prediction(fitted[x, x], judged[x, x], fitted[y, y], judged[y, y], between, xy)
+    moments = (part_moments(networks, pairs, images, part) for part in (fit, test))
+    for a, problems in predictions_by_source(*moments, pairs):
+        yield from (((a, b), problem) for b, problem in problems.items())
 
 
-def prediction(
-    fit_x: Moments, test_x: Moments, fit_y: Moments, test_y: Moments, between: np.ndarray, xy: np.ndarray
-) -> Prediction:
-    """What predicts y from x, given the moments of each with itself and what relates them on either part."""
-    test = SecondMoments(held_out_moments(fit_x, test_x), xy, np.diag(held_out_moments(fit_y, test_y)).copy())
-    return Prediction(fit_x.correlation(), between, test)
+def part_moments(
+    networks: Mapping[str, np.ndarray],
+    pairs: Sequence[tuple[str, str]],
+    images: int,
+    part: Mapping[str, np.ndarray] | np.ndarray,
+) -> dict[tuple[str, str], Moments]:
+    """Moments of each network with itself and of each pair, over part of the images; arguments as in `predictions`."""
+    names = names_of(pairs)
+    order = part if isinstance(part, Mapping) else dict.fromkeys(names, part)
+    return pair_moments(networks, [(name, name) for name in names] + list(pairs), images, order)
+
+
+def predictions_by_source(
+    fitted: Mapping[tuple[str, str], Moments],
+    judged: Mapping[tuple[str, str], Moments],
+    pairs: Sequence[tuple[str, str]],
+) -> Iterator[tuple[str, dict[str, Prediction]]]:
+    """Each network, with what predicts those it is paired with from it, by name; all have the same `within`.
+
+    Args:
+        fitted, judged: `part_moments` of the images that fit and of those that judge.
+        pairs: unordered pairs of networks.
+    """
+    targets = {y: np.diag(held_out_moments(fitted[y, y], judged[y, y])).copy() for y in names_of(pairs)}
+    for x in targets:
+        within, xx = fitted[x, x].correlation(), held_out_moments(fitted[x, x], judged[x, x])
+        problems = {}
+        for a, b in (pair for pair in pairs if x in pair):
+            between, xy = fitted[a, b].correlation(), held_out_moments(fitted[a, b], judged[a, b])
+            y = b if x == a else a
+            if x == b:
+                between, xy = between.T, xy.T
+            problems[y] = Prediction(within, between, SecondMoments(xx, xy, targets[y]))
+        yield x, problems
+
+
+def names_of(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """The networks of the pairs, in order of first appearance."""
+    return list(dict.fromkeys(name for pair in pairs for name in pair))
 
 
 def exact_scores(problem: Prediction, published_units: int, log10_decays: Sequence[float]) -> dict[str, float]:
@@ -117,17 +142,44 @@ def exact_scores(problem: Prediction, published_units: int, log10_decays: Sequen
         the `map_...` measures and `few_predictors_share`, which is NaN where the dense maps predict nothing, or need
         no more than a few units themselves.
     """
+    (scores,) = exact_scores_of_source([problem], published_units, log10_decays)
+    return scores
+
+
+def exact_scores_of_source(
+    problems: Sequence[Prediction], published_units: int, log10_decays: Sequence[float]
+) -> list[dict[str, float]]:
+    """`exact_scores` of problems with the same `within`, in not much more time than one of them takes.
+
+    The units of all networks that one source predicts are solved for together: on the few of one network alone,
+    calling NumPy takes longer than computing.
+    """
     names = [decay_name(None), *map(decay_name, log10_decays)]
     penalties = published_units * 10.0 ** np.array(log10_decays, dtype=float)
-    errors, predictors = np.zeros((2, len(names), len(problem.test.yy)))
-    dense = least_squares_maps(problem.within, problem.between)
-    errors[0], predictors[0] = prediction_errors(dense, problem.test), predictors_per_target(dense)
+    within, between = problems[0].within, np.hstack([problem.between for problem in problems])
+    test = SecondMoments(
+        problems[0].test.xx,
+        np.hstack([problem.test.xy for problem in problems]),
+        np.concatenate([problem.test.yy for problem in problems]),
+    )
+    errors, predictors = np.zeros((2, len(names), len(test.yy)))
+    dense = least_squares_maps(within, between)
+    errors[0], predictors[0] = prediction_errors(dense, test), predictors_per_target(dense)
     # Some targets at a time: all maps of a path at once would take far more memory than the correlations.
-    for columns in blocks(len(problem.test.yy), TARGETS_PER_BLOCK):
-        maps = lasso_path(problem.within, problem.between[:, columns], penalties)
-        some = problem.test._replace(xy=problem.test.xy[:, columns], yy=problem.test.yy[columns])
+    for columns in blocks(len(test.yy), TARGETS_PER_BLOCK):
+        maps = lasso_path(within, between[:, columns], penalties)
+        some = test._replace(xy=test.xy[:, columns], yy=test.yy[columns])
         errors[1:, columns] = prediction_errors(maps, some)
         predictors[1:, columns] = predictors_per_target(maps)
+    ends = np.cumsum([len(problem.test.yy) for problem in problems])[:-1]
+    parts = zip(problems, np.split(errors, ends, axis=1), np.split(predictors, ends, axis=1), strict=True)
+    return [exact_summary(names, *part) for part in parts]
+
+
+def exact_summary(
+    names: Sequence[str], problem: Prediction, errors: np.ndarray, predictors: np.ndarray
+) -> dict[str, float]:
+    """The scores of `exact_scores` from the errors and numbers of predictors (decays, units_b), decay 0 first."""
     live = problem.test.yy > 0
     loss, mean = weighted_mean(errors, problem.test), weighted_mean(problem.test.yy, problem.test)
     pooled = 1 - loss / mean
@@ -175,22 +227,34 @@ def refit_scores(problem: Prediction, counts: Sequence[int]) -> dict[str, float]
 
 
 def map_scores(
-    problem: Prediction,
+    problems: Mapping[str, Prediction],
     published_units: int | None,
     log10_decays: Sequence[float],
     trained_log10_decays: Sequence[float],
     predictors: Sequence[int],
-    protocol: bool,
+    protocol: Collection[str],
     seed: int,
-) -> dict[str, float]:
-    """All scores of one ordered pair: `exact_scores`, `refit_scores` and, if `protocol`, `trained_scores`.
+) -> dict[str, dict[str, float]]:
+    """All scores of one source: `exact_scores`, `refit_scores` and `trained_scores`.
 
     Args:
+        problems: network b -> what predicts it, all with the same `within`.
         published_units: None: as many as b has units.
+        protocol: the networks b for which maps are trained.
+
+    Returns:
+        network b -> its scores.
     """
-    units = published_units or len(problem.test.yy)
-    scores = exact_scores(problem, units, log10_decays) | refit_scores(problem, predictors)
-    return scores | trained_scores(problem, units, trained_log10_decays, seed) if protocol else scores
+    units = {b: published_units or len(problem.test.yy) for b, problem in problems.items()}
+    scores: dict[str, dict[str, float]] = {}
+    for count in dict.fromkeys(units.values()):
+        alike = {b: problem for b, problem in problems.items() if units[b] == count}
+        scores |= zip(alike, exact_scores_of_source(list(alike.values()), count, log10_decays), strict=True)
+    for b, problem in problems.items():
+        scores[b] |= refit_scores(problem, predictors)
+        if b in protocol:
+            scores[b] |= trained_scores(problem, units[b], trained_log10_decays, seed)
+    return scores
 
 
 def shown_maps(problem: Prediction, seed: int) -> dict[str, np.ndarray]:

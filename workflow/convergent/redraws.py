@@ -12,8 +12,8 @@ from convergent.activity import activity_scores, spectrum_scores
 from convergent.alignment import align, align_by_information
 from convergent.clustering import main_group_scores
 from convergent.mutual_information import codes, mutual_information_of_codes
-from convergent.prediction import map_scores, predictions
-from convergent.statistics import pair_moments, reordered
+from convergent.prediction import map_scores, names_of, predictions_by_source
+from convergent.statistics import Moments, reordered
 
 Scored = tuple[str, str, dict[str, float]]
 
@@ -25,24 +25,16 @@ def draw_images(parts: Sequence[np.ndarray], seed: int, draw: int) -> list[np.nd
 
 
 def alignment_scores(
-    activations: Mapping[str, np.ndarray],
-    pairs: Sequence[tuple[str, str]],
-    images: int,
-    chosen: np.ndarray,
-    threshold: float,
+    moments: Mapping[tuple[str, str], Moments], pairs: Sequence[tuple[str, str]], threshold: float
 ) -> Iterator[Scored]:
     """Scores that need the correlations only: matching, groups, activity.
 
     Args:
-        activations: network name -> (samples, units), image by image.
+        moments: of each network with itself and of each pair, over the images drawn, from `prediction.part_moments`.
         pairs: unordered pairs of networks.
-        images: how many images the samples come from.
-        chosen: the images to take, each as often as it is named.
         threshold: of the graph that is cut into groups.
     """
-    names = list(dict.fromkeys(name for pair in pairs for name in pair))
-    wanted = [(name, name) for name in names] + list(pairs)
-    moments = pair_moments(activations, wanted, images, dict.fromkeys(names, chosen))
+    names = names_of(pairs)
     units = {name: moments[name, name].units()[0] for name in names}
     within = {name: moments[name, name].correlation() for name in names}
     for name in names:
@@ -57,20 +49,31 @@ def alignment_scores(
 
 
 def information_scores(
-    activations: Mapping[str, np.ndarray],
+    moments: Mapping[tuple[str, str], Moments],
     pairs: Sequence[tuple[str, str]],
+    activations: Mapping[str, np.ndarray],
     images: int,
     chosen: np.ndarray,
     bins: int,
     bias_correction: str | None,
 ) -> Iterator[Scored]:
-    """Scores by mutual information; arguments as in `alignment_scores` and `mutual_information`."""
-    names = list(dict.fromkeys(name for pair in pairs for name in pair))
-    moments = pair_moments(activations, list(pairs), images, dict.fromkeys(names, chosen))
+    """Scores by mutual information.
+
+    Args:
+        moments, pairs: as in `alignment_scores`.
+        activations: network name -> (samples, units), image by image.
+        images: how many images the samples come from.
+        chosen: the images drawn, each as often as it is named.
+        bins, bias_correction: as in `mutual_information`.
+    """
+    _, first, times = np.unique(chosen, return_index=True, return_counts=True)
     binned = {}
-    for name in names:
+    for name in names_of(pairs):
         per_image = len(activations[name]) // images
-        binned[name] = codes(activations[name][reordered(slice(0, len(chosen) * per_image), per_image, chosen)], bins)
+        drawn = codes(activations[name][reordered(slice(0, len(chosen) * per_image), per_image, chosen)], bins)
+        # An image that is drawn again and again is counted so, not read again.
+        rows = reordered(slice(0, len(first) * per_image), per_image, first)
+        binned[name] = drawn.distinct(rows, np.repeat(times, per_image))
     for a, b in pairs:
         live = (units.live for units in moments[a, b].units())
         information = mutual_information_of_codes(binned[a], binned[b], bias_correction)
@@ -80,14 +83,13 @@ def information_scores(
 
 
 def prediction_scores(
-    activations: Mapping[str, np.ndarray],
+    fitted: Mapping[tuple[str, str], Moments],
+    judged: Mapping[tuple[str, str], Moments],
     pairs: Sequence[tuple[str, str]],
-    images: int,
-    fit: np.ndarray,
-    test: np.ndarray,
     **settings: object,
 ) -> Iterator[Scored]:
-    """Scores of the sparse maps; arguments as in `prediction.predictions` and `prediction.map_scores`."""
-    for (a, b), problem in predictions(activations, pairs, images, fit, test):
+    """Scores of the sparse maps; arguments as in `prediction.predictions_by_source` and `prediction.map_scores`."""
+    for a, problems in predictions_by_source(fitted, judged, pairs):
         # The paper trained maps in one direction.
-        yield a, b, map_scores(problem, protocol=(a, b) in pairs, **settings)
+        scored = map_scores(problems, protocol=[b for b in problems if (a, b) in pairs], **settings)
+        yield from ((a, b, scores) for b, scores in scored.items())

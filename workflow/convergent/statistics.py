@@ -72,6 +72,13 @@ class Sums(NamedTuple):
             raise StudyError(f"the activations of unit {unit} contain NaN or infinite values.")
         return Sums(self.count + len(shifted), self.shift, self.total + shifted.sum(axis=0), self.squares + squares)
 
+    def joined(self, other: "Sums") -> "Sums":
+        """Sums over the samples of both, of the same units; a unit that is constant over both keeps squares of 0."""
+        moved = other.shift - self.shift
+        squares = other.squares + moved * (2 * other.total + other.count * moved)
+        total = other.total + other.count * moved
+        return Sums(self.count + other.count, self.shift, self.total + total, self.squares + squares)
+
     def mean(self) -> np.ndarray:
         """Means (units,)."""
         return self.shift + self.total / self.count
@@ -106,6 +113,13 @@ class Moments(NamedTuple):
         y = x if y is None else y - self.y.shift
         sums = self.x.update(x)
         return Moments(sums, sums if y is x else self.y.update(y), self.products + product_sum(x, y))
+
+    def joined(self, other: "Moments") -> "Moments":
+        """Accumulator that has seen the samples of both, of the same units."""
+        moved_x, moved_y = other.x.shift - self.x.shift, other.y.shift - self.y.shift
+        products = other.products + np.outer(moved_x, other.y.total + other.count * moved_y)
+        products += np.outer(other.x.total, moved_y)
+        return Moments(self.x.joined(other.x), self.y.joined(other.y), self.products + products)
 
     @property
     def count(self) -> int:

@@ -4,7 +4,7 @@ import numpy as np
 from job import logged
 
 from convergent.activations import open_layer
-from convergent.prediction import halves
+from convergent.prediction import halves, part_moments
 from convergent.redraws import alignment_scores, draw_images, information_scores, prediction_scores
 from convergent.scores import REDRAWN_COLUMNS, fragment, mean_over_pairs
 from convergent.statistics import pairs
@@ -17,12 +17,15 @@ with logged(snakemake):
     rows = []
     for draw in range(1, params.draws + 1):
         fit, test = draw_images(parts, params.seed, draw)
-        shared = activations, unordered, images
-        scored = list(alignment_scores(*shared, np.concatenate([fit, test]), params.threshold))
+        fitted, judged = (part_moments(activations, unordered, images, part) for part in (fit, test))
+        shared = {pair: fitted[pair].joined(judged[pair]) for pair in fitted}, unordered
+        scored = list(alignment_scores(*shared, params.threshold))
         if "information" in params.costly:
-            scored += information_scores(*shared, np.concatenate([fit, test]), **params.information)
+            scored += information_scores(
+                *shared, activations, images, np.concatenate([fit, test]), **params.information
+            )
         if "maps" in params.costly:
             settings = {"published_units": params.published_units, "seed": params.maps_seed, **params.maps}
-            scored += prediction_scores(*shared, fit, test, **settings)
+            scored += prediction_scores(fitted, judged, unordered, **settings)
         rows += mean_over_pairs(scored, layer=layer, draw=draw, key=params.key)
     write_table(snakemake.output[0], REDRAWN_COLUMNS, fragment(rows))
