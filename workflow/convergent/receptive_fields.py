@@ -62,7 +62,7 @@ class Probe:
         """Find the number of positions of each layer, in a pass through the whole network."""
         self.network(self.image[None])
         for layer in layers:
-            require_output(self.network, layer, self.outputs.get(layer))
+            require_output(self.network, layer, self.outputs.get(layer), images=1)
         for layer, output in self.outputs.items():
             self.positions[layer] = unit_values(output).shape[2]
 
