@@ -188,12 +188,13 @@ def test_distances_and_structure_of_planted_networks():
     sums = np.abs(np.subtract.outer(labels, labels)).astype(float)
     structure = {"sums": sums, "means": sums**2, "measured": np.stack([sums, sums]), "labels": labels}
     structure |= {"accuracy": np.array([0.9, 0.8]), "before": np.random.default_rng(3).uniform(size=(2, 12, 12))}
+    structure |= {"loss": np.full((2, 3), 1e-3)}
     context = np.random.default_rng(2).normal(size=(2, 1, 1800, CONTEXT_WIDTH))
     runs = followed | {
         ("distances", "narrow"): grid_arrays,
         ("xor", "rich"): xor,
         ("structure", "slow"): structure,
-        ("context", "low-tanh"): {"before": context[0], "representations": context[1], "loss": np.ones((1, 3))},
+        ("context", "low-tanh"): {"before": context[0], "representations": context[1], "loss": np.zeros((1, 3))},
     }
     tables = all_tables(runs, fits, pd.DataFrame())
     assert len(tables["distances"]) == 25 and (~tables["distances"]["converged"]).sum() == 1
@@ -280,3 +281,39 @@ def test_networks_of_two_architectures_never_share_their_draws(generator):
     learner = {"representations": np.repeat(starts, 3, axis=1), "progress": np.tile([0.0, 0.5, 1.0], (2, 1))}
     rows = pd.DataFrame(bridge_rows("two_point", {"a": learner, "b": learner}))
     assert rows.loc[rows["measure"] == "cka_linear", "value"].max() < 0.9
+
+
+def test_networks_that_did_not_learn_take_no_part_anywhere(generator):
+    """One of three networks of each experiment fails: it is named, and counted nowhere."""
+    labels = np.repeat(np.arange(4), 3)
+    loss = np.array([[0.5, 1e-3], [0.5, 0.3], [0.5, 1e-3]])
+    measured = generator.uniform(size=(3, 12, 12))
+    measured[1] = np.nan
+    structure = {"sums": measured[0], "means": measured[0], "measured": measured, "before": measured[[0, 0, 0]]}
+    structure |= {"labels": labels, "accuracy": np.array([0.9, 0.1, 0.9]), "loss": loss}
+    learner = {
+        "representations": generator.normal(size=(3, 4, 30, 5)),
+        "progress": np.tile(np.linspace(0, 1, 4), (3, 1)),
+    }
+    learner["representations"][1] = np.nan
+    context = generator.normal(size=(2, 3, 1800, CONTEXT_WIDTH))
+    pairs = np.array([(a, b) for a in range(4) for b in range(a + 1, 4)])
+    ends = generator.uniform(0.1, 1, (3, 6))
+    xor = {"hidden_start": ends, "output_start": ends, "hidden_end": ends, "loss_end": loss[:, -1], "pairs": pairs}
+    xor |= {"targets": np.array([[0.0], [1], [1], [0]]), "input_distance": np.ones(6), "target_distance": np.ones(6)}
+    runs = {
+        ("two_point", "default"): two_point_arrays((0.03, 0.4), seeds=1),
+        ("xor", "rich"): xor,
+        ("structure", "slow"): structure,
+        ("context", "low-tanh"): {"before": context[0], "representations": context[1], "loss": loss},
+        **{("trajectories", name): learner | {"loss": loss} for name in ("tanh", "relu")},
+    }
+    fits = pd.DataFrame(fit_case("two_point", "default", runs["two_point", "default"])[0])
+    tables = all_tables(runs, fits, pd.DataFrame())
+    for name in ("xor", "structure", "context"):
+        lost = tables[name][~tables[name]["converged"]]
+        assert set(lost["seed"]) == {1} and set(lost["reason"]) == {"ended with a loss of 0.3"}
+    found = pd.DataFrame(all_criteria(tables, draws=5))
+    chosen = found[found["experiment"].isin(["xor", "structure", "context"])]
+    assert len(chosen) and set(chosen[REPLICATES]) == {2} and not chosen["value"].isna().any()
+    assert len(tables["bridge"]) and not tables["bridge"]["value"].isna().any()

@@ -112,8 +112,9 @@ def trajectories(arrays: Arrays, number: int) -> Iterator[tuple[dict, np.ndarray
 
 def unusable(trajectory: np.ndarray, loss: np.ndarray, largest: float) -> str:
     """Why a run is not fitted; empty if it is."""
-    if not (np.isfinite(loss).all() and np.isfinite(trajectory).all()):
-        return f"diverged at epoch {int(np.argmin(np.isfinite(loss)))}"
+    finite = np.isfinite(loss) & np.isfinite(trajectory).all(axis=0)
+    if not finite.all():
+        return f"diverged at epoch {int(np.argmin(finite))}"
     if not trajectory[0, 0] > 0:
         return "both points begin at one place of the hidden layer"
     if loss[-1] > largest:
@@ -152,6 +153,13 @@ def fit_one(
         "half_rise_ratio": half_rise(fit.fitted[1], distances[1]) / half_rise(output, distances[1]),
     }
     return numbers, np.vstack([fit.fitted, loss])
+
+
+def unlearned(loss: float, largest: float = LARGEST_LOSS) -> str:
+    """Why a network that ended with this loss takes no part; empty if it does."""
+    if not np.isfinite(loss):
+        return "diverged"
+    return f"ended with a loss of {loss:.2g}" if loss > largest else ""
 
 
 def half_rise(output: np.ndarray, target_distance: float) -> float:
@@ -278,6 +286,7 @@ def xor_rows(case: str, arrays: Arrays, fits: pd.DataFrame) -> list[dict]:
     rates = mean_rates(fits, "default")
     rows = []
     for number, start in enumerate(arrays["hidden_start"]):
+        reason = unlearned(arrays["loss_end"][number])
         expected = theory.final_distance(
             start, arrays["output_start"][number], *rates, arrays["input_distance"], arrays["target_distance"]
         )
@@ -290,6 +299,8 @@ def xor_rows(case: str, arrays: Arrays, fits: pd.DataFrame) -> list[dict]:
                     "theory": np.sqrt(expected[pair]),
                     "measured": np.sqrt(arrays["hidden_end"][number, pair]),
                     "final_loss": arrays["loss_end"][number],
+                    "converged": not reason,
+                    "reason": reason,
                 }
             )
     return rows
@@ -303,7 +314,11 @@ def context_rows(case: str, arrays: Arrays) -> tuple[list[dict], list[dict]]:
     each = [(f"{case}{BEFORE}", *one) for one in enumerate(arrays["before"])]
     each += [(case, *one) for one in enumerate(arrays["representations"])]
     for place, number, representation in each:
-        if not np.isfinite(representation).all():
+        loss = arrays["loss"][number, -1]
+        head = {"case": place, "initialisation": name, "activation": activation, "seed": number}
+        head |= {"reason": unlearned(loss), "converged": not unlearned(loss)}
+        if head["reason"]:
+            rows.append(head | {"statistic": "final_loss", "value": loss})
             continue
         relevant, irrelevant = feature_correlations(representation, task.factors)
         statistics = {
@@ -315,9 +330,7 @@ def context_rows(case: str, arrays: Arrays) -> tuple[list[dict], list[dict]]:
             "irrelevant": irrelevant,
             "axes_cosine": axes_cosine(representation, task.factors),
             "participation_ratio": participation_ratio(representation),
-            "final_loss": arrays["loss"][number, -1],
         }
-        head = {"case": place, "initialisation": name, "activation": activation, "seed": number}
         rows += [head | {"statistic": key, "value": value} for key, value in statistics.items()]
     first = arrays["representations"][0]
     if not np.isfinite(first).all():
@@ -332,17 +345,22 @@ def context_rows(case: str, arrays: Arrays) -> tuple[list[dict], list[dict]]:
 def structure_rows(case: str, arrays: Arrays) -> tuple[list[dict], list[dict]]:
     """Correlation of predicted and measured distances between images, network by network; and the matrices."""
     labels, rows = arrays["labels"], []
+    learned = [not unlearned(loss, LARGEST_IMAGE_LOSS) for loss in arrays["loss"][:, -1]]
     for number in range(len(arrays["measured"])):
+        reason = unlearned(arrays["loss"][number, -1], LARGEST_IMAGE_LOSS)
+        outcome = {"seed": number, "converged": not reason, "reason": reason}
+        rows.append(outcome | {"case": case, "statistic": "accuracy", "value": arrays["accuracy"][number]})
         for prediction in ("sums", "means"):
             for name, when in (("measured", ""), ("before", BEFORE)):
                 found = structure_correlation(arrays[prediction], arrays[name][number], labels)
-                head = {"case": f"{case}-{prediction}{when}", "seed": number}
+                head = outcome | {"case": f"{case}-{prediction}{when}"}
                 rows += [
                     head | {"statistic": f"{which}_correlation", "value": value}
                     for which, value in found._asdict().items()
                 ]
-        rows.append({"case": case, "seed": number, "statistic": "accuracy", "value": arrays["accuracy"][number]})
-    mean = np.nanmean(arrays["measured"], axis=0)
+    if not any(learned):
+        return rows, []
+    mean = arrays["measured"][learned].mean(axis=0)
     matrices = [
         {"case": case, "a": a, "b": b, "label_a": int(labels[a]), "label_b": int(labels[b])}
         | {"theory": arrays["sums"][a, b], "theory_mean": arrays["means"][a, b], "measured": mean[a, b]}
@@ -410,6 +428,12 @@ def probed(arrays: Arrays, fits: pd.DataFrame, name: str) -> Arrays | None:
     return {"representations": arrays["probes"][kept], "progress": progress}
 
 
+def that_learned(arrays: Arrays) -> Arrays:
+    """Representations of images of the networks that learned their task."""
+    kept = [not unlearned(loss, LARGEST_IMAGE_LOSS) for loss in arrays["loss"][:, -1]]
+    return {name: arrays[name][kept] for name in ("representations", "progress")}
+
+
 # --- All of them -----------------------------------------------------------------------------------------------------
 
 
@@ -430,7 +454,8 @@ def all_tables(
     structure = [structure_rows(case, arrays) for case, arrays in cases(STRUCTURE).items()]
     two_point = {name: probed(arrays, fits, name) for name, arrays in cases(TWO_POINT).items()}
     bridge = bridge_rows(TWO_POINT, {name: arrays for name, arrays in two_point.items() if arrays is not None})
-    bridge += bridge_rows(TRAJECTORIES, cases(TRAJECTORIES))
+    on_images = {name: that_learned(arrays) for name, arrays in cases(TRAJECTORIES).items()}
+    bridge += bridge_rows(TRAJECTORIES, {name: arrays for name, arrays in on_images.items() if len(arrays["progress"])})
     rows: dict[str, list[dict]] = {
         "rises": rise_rows(cases(TWO_POINT), fits),
         "distances": [row for name, one in cases(DISTANCES).items() for row in distance_rows(name, one, fits)],

@@ -287,7 +287,7 @@ def identity_r2(measured: np.ndarray, theory: np.ndarray) -> float:
 def xor_rows(xor: pd.DataFrame, draws: int, seed: int) -> list[dict]:
     """Of each initialisation: distances between the four points, in theory, before and after training."""
     found = []
-    for name, own in xor.groupby("case", sort=False) if len(xor) else ():
+    for name, own in xor[xor["converged"]].groupby("case", sort=False) if len(xor) else ():
         own = own.sort_values(["seed", "a", "b"])
         arrays = {
             column: np.stack([table[column].to_numpy() for _, table in own.groupby("seed")])
@@ -318,8 +318,9 @@ def xor_rows(xor: pd.DataFrame, draws: int, seed: int) -> list[dict]:
 
 
 def plain_rows(table: pd.DataFrame, experiment: str, draws: int, seed: int) -> list[dict]:
-    """Medians over seeds of statistics that each network has by itself: columns case, seed, statistic, value."""
+    """Medians over seeds of what each network has by itself: columns case, seed, statistic, value, converged."""
     found = []
+    table = table[table["converged"]] if len(table) else table
     for (case, statistic), own in table.groupby(["case", "statistic"], sort=False) if len(table) else ():
         values = own["value"].dropna().to_numpy(dtype=float)
         value = estimate(median, [values], draws, seed, experiment, case, statistic)

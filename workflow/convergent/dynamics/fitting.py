@@ -210,8 +210,21 @@ def fit_mean_rate(
 # --- without time, and in scaled time --------------------------------------------------------------------------------
 
 
+def phase_law(hidden: np.ndarray, output: np.ndarray) -> np.ndarray:
+    """y (T,) told from h by y = k h^2 + C h, with k and C from the first and the last epoch; NaN if they do not tell.
+
+    Args:
+        hidden, output: (T,) measured h and y.
+    """
+    hidden, output = np.asarray(hidden, dtype=float), np.asarray(output, dtype=float)
+    slope = _slope(hidden, output)
+    if not np.isfinite(slope):
+        return np.full(len(hidden), np.nan)
+    return slope * hidden * (hidden - hidden[0]) + output[0] / hidden[0] * hidden
+
+
 def phase_plane_r2(hidden: np.ndarray, output: np.ndarray) -> float:
-    """R2 of y predicted from h by y = k h^2 + C h, with k and C from the first and the last epoch: nothing is fitted.
+    """R2 of y predicted from h by `phase_law`: nothing is fitted.
 
     Args:
         hidden, output: (T,) measured h and y.
@@ -224,11 +237,9 @@ def phase_plane_r2(hidden: np.ndarray, output: np.ndarray) -> float:
         >>> phase_plane_r2(hidden, 2 * hidden**2 + 0.3 * hidden) > 1 - 1e-12
         True
     """
-    hidden, output = np.asarray(hidden, dtype=float), np.asarray(output, dtype=float)
-    slope = _slope(hidden, output)
-    if not np.isfinite(slope):
+    predicted, output = phase_law(hidden, output), np.asarray(output, dtype=float)
+    if not np.isfinite(predicted).all():
         return float("nan")
-    predicted = slope * hidden * (hidden - hidden[0]) + output[0] / hidden[0] * hidden
     return _explained(float(np.square(output - predicted).sum()), _spread(output))
 
 

@@ -19,6 +19,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocato
 
 from convergent.dynamics.context import pearson
 from convergent.dynamics.criteria import identity_r2
+from convergent.dynamics.fitting import phase_law
 from convergent.dynamics.settings import ARCHITECTURES, GAINS, SETTINGS
 from convergent.dynamics.theory import rich_curves
 from convergent.figures.noise import LIGHTEST, MARKERS
@@ -153,6 +154,8 @@ def loss_curves(curves: pd.DataFrame, fits: pd.DataFrame | None = None) -> Figur
 def phase_plane(curves: pd.DataFrame, fits: pd.DataFrame | None = None) -> Figure:
     """Output against hidden distance as shares of what they come to, a panel for each setting: time is left out.
 
+    Dashed is the law that the conserved quantity gives, from the first and the last point of the curve.
+
     Args:
         curves: see `trajectories`; h is divided by the last one measured, y by that of the targets.
         fits: with `phase_r2`, see `trajectories`.
@@ -165,13 +168,13 @@ def phase_plane(curves: pd.DataFrame, fits: pd.DataFrame | None = None) -> Figur
         runs, dropped = converged_runs(wanted, fits, case)
         typical = typical_seed(runs)
         for seed, run in runs.groupby("seed"):
-            wide = run.pivot_table(index="epoch", columns="quantity", values=["measured", "theory"], dropna=False)
-            wide = wide.reindex(columns=[(one, two) for one in ("measured", "theory") for two in ("hidden", "output")])
-            ends = wide["measured", "hidden"].dropna()
-            if not len(ends) or ends.iloc[-1] <= 0:
+            wide = run.pivot_table(index="epoch", columns="quantity", values="measured", dropna=False)
+            wide = wide.reindex(columns=["hidden", "output"]).dropna()
+            if not len(wide) or wide["hidden"].iloc[-1] <= 0:
                 continue
-            for source in ("measured", "theory"):
-                places = wide[source, "hidden"] / ends.iloc[-1], wide[source, "output"] / TARGETS.get(case[0], 1.0)
+            hidden, output = wide["hidden"].to_numpy(), wide["output"].to_numpy()
+            for source, told in (("measured", output), ("theory", phase_law(hidden, output))):
+                places = hidden / hidden[-1], told / TARGETS.get(case[0], 1.0)
                 draw_run(axis, *places, {"color": BLUE, "marker": "o"}, source, seed == typical)
         make_room(axis, 1 if dropped else 0)
         note(axis, [dropped] if dropped else [], 0.03, 0.97)
@@ -314,8 +317,8 @@ def gain_trend(fits: pd.DataFrame) -> Figure:
     """How much the hidden distance grows while learning against the gain of the initial weights, from rich to lazy.
 
     Args:
-        fits: columns experiment, setting, variant, seed, converged, hidden_start, hidden_end, hidden_theory,
-            relative_error; the settings that differ in gain are drawn.
+        fits: columns experiment, setting, variant, seed, converged, hidden_start, hidden_end, hidden_theory;
+            the settings that differ in gain are drawn.
     """
     fits = theory_fits(fits, TWO_POINT)
     fits = fits[fits["setting"].isin(GAINS)]
@@ -328,7 +331,11 @@ def gain_trend(fits: pd.DataFrame) -> Figure:
         expected=(fits["hidden_theory"] / start).where(fits["hidden_theory"] > 0),
     )
     good = fits["converged"].eq(True)
-    kept, failed, off = fits[good], fits[~good], fits[good & (fits["relative_error"] > MOST_OFF)]
+    kept, failed, off = (
+        fits[good],
+        fits[~good],
+        fits[good & ((fits["expected"] / fits["measured"] - 1).abs() > MOST_OFF)],
+    )
     figure, (axis,) = panels(1, width=5.6, height=3.4)
     axis.axhline(1, color=GREY, linestyle=":", linewidth=1.2)
     for column, colour, style, marker in (("measured", BLUE, "-", "o"), ("expected", VERMILION, DASHED, "x")):
