@@ -424,4 +424,5 @@ def annotate(axis: Axes, image: AxesImage, matrix: np.ndarray, size: float) -> N
     for row, column in np.argwhere(np.isfinite(matrix)):
         words = f"{matrix[row, column]:.2f}"
         colour = BLACK if light[row, column] else "white"
-        axis.text(column, row, words, ha="center", va="center", fontsize=size, color=colour)
+        # Within its cell it takes no room that the arrangement has to find.
+        axis.text(column, row, words, ha="center", va="center", fontsize=size, color=colour, in_layout=False)

@@ -11,6 +11,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from convergent.files import written_whole
@@ -89,12 +91,17 @@ def shortened(name: str, most: int = 24) -> str:
 
 
 def save(figure: Figure, paths: Iterable[str | Path]) -> None:
-    """Write a figure to each path in the format of its suffix, and close it."""
+    """Write a figure to each path, .svg or .png, and close it."""
     # Arranging the panels takes longer than drawing them: once is enough for all formats.
-    figure.draw_without_rendering()
+    if figure.axes and (arrangement := figure.get_layout_engine()):
+        arrangement.execute(figure)
     figure.set_layout_engine("none")
     for path in paths:
-        metadata = {"Date": None} if str(path).endswith(".svg") else {}
+        figure.set_dpi(plt.rcParams["savefig.dpi"])  # the canvas of SVG changes it
+        # The formats' own canvases: `savefig` would draw everything twice, the first time for the arrangement alone.
         with written_whole(path) as partial:
-            figure.savefig(partial, metadata=metadata)
+            if Path(path).suffix == ".svg":
+                FigureCanvasSVG(figure).print_svg(partial, metadata={"Date": None})
+            else:
+                FigureCanvasAgg(figure).print_png(partial)
     plt.close(figure)
