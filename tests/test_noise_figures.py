@@ -1,12 +1,13 @@
 """Figures of alignment under noise: what they show is what stands in the table, and all of it fits on the page."""
 
-from itertools import combinations, product
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgba
+from pages import misplaced
 
 from convergent.figures.noise import (
     alignment_against_ratio,
@@ -41,21 +42,6 @@ def table(generator):
         place = {"protocol": "linear", "variant": "input", "n": n, "repetition": repetition, "snr": snr}
         rows += [place | {"measure": name, "value": value} for name, value in values.items()]
     return pd.DataFrame(rows)
-
-
-def misplaced(figure):
-    """Panels and legends that are not wholly on the page, and titles that run into each other."""
-    figure.draw_without_rendering()
-    renderer, page = figure.canvas.get_renderer(), figure.bbox
-    boxes = {number: axis.get_tightbbox(renderer) for number, axis in enumerate(figure.axes)}
-    boxes |= {f"legend {number}": legend.get_window_extent(renderer) for number, legend in enumerate(figure.legends)}
-    off = [
-        name
-        for name, box in boxes.items()
-        if box.x0 < page.x0 - 1 or box.x1 > page.x1 + 1 or box.y0 < page.y0 - 1 or box.y1 > page.y1 + 1
-    ]
-    titles = [axis._left_title.get_window_extent(renderer) for axis in figure.axes if axis.get_title(loc="left")]
-    return off + [pair for pair in combinations(titles, 2) if pair[0].overlaps(pair[1])]
 
 
 def legend_of(figure):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgba
+from pages import misplaced
 
 from convergent.figures.similarity import (
     calibrated_by_depth,
@@ -86,22 +87,6 @@ def lines_of(axis):
 
 def legend_of(figure):
     return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def misplaced(figure):
-    """Panels and legends that are not wholly on the page, and titles that run into each other."""
-    figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()
-    page = figure.bbox
-    boxes = {number: axis.get_tightbbox(renderer) for number, axis in enumerate(figure.axes)}
-    boxes |= {f"legend {number}": legend.get_window_extent(renderer) for number, legend in enumerate(figure.legends)}
-    off = [
-        name
-        for name, box in boxes.items()
-        if box.x0 < page.x0 - 1 or box.x1 > page.x1 + 1 or box.y0 < page.y0 - 1 or box.y1 > page.y1 + 1
-    ]
-    titles = [axis._left_title.get_window_extent(renderer) for axis in figure.axes if axis.get_title(loc="left")]
-    return off + [pair for pair in itertools.combinations(titles, 2) if pair[0].overlaps(pair[1])]
 
 
 def test_depth_shows_the_means_and_ranges_of_the_summary(generator, layers):

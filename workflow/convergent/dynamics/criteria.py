@@ -7,7 +7,6 @@ Runs that did not converge take no part, and are counted by the table of fits.
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from scipy.stats import rankdata
 
 from convergent.draws import generator
 from convergent.dynamics.context import pearson
+from convergent.dynamics.fitting import pairwise_r2
 from convergent.dynamics.settings import ARCHITECTURES, GAINS
 from convergent.dynamics.theory import VARIANTS
 from convergent.resampling import CONFIDENCE
@@ -247,12 +247,7 @@ def coincidence(*groups: np.ndarray) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # nothing but NaN where no seed has a value
         curves = np.array([np.nanmean(group, axis=0) for group in groups])
-    scores = []
-    for i, j in combinations(range(len(curves)), 2):
-        known = ~np.isnan(curves[i] + curves[j])
-        for a, b in ((curves[i][known], curves[j][known]), (curves[j][known], curves[i][known])):
-            scores.append(1 - ((a - b) ** 2).sum() / max(((a - a.mean()) ** 2).sum(), np.finfo(float).tiny))
-    return median(np.array(scores))
+    return median(pairwise_r2(curves)[~np.eye(len(curves), dtype=bool)])
 
 
 # --- Structure -------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from convergent.datasets import Dataset
+from convergent.draws import generator
 from convergent.dynamics.settings import SETTINGS, Setting, setting
 from convergent.errors import StudyError
 
@@ -227,8 +228,6 @@ def run(
 
 def seeds(count: int, *names: str | int) -> list[int]:
     """Seeds of networks, named by what they belong to."""
-    from convergent.draws import generator
-
     return [int(generator("dynamics", *names, number).integers(2**31)) for number in range(count)]
 
 

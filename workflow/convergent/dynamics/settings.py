@@ -10,9 +10,6 @@ from types import MappingProxyType
 
 from convergent.errors import StudyError, did_you_mean
 
-MODELS = ("perceptron", "skip", "convolutional", "dropout")
-ACTIVATIONS = ("none", "relu", "leaky_relu", "elu", "tanh", "silu")
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -25,7 +22,7 @@ class Setting:
     gain: float
     rate: float  # learning rate
     activation: str = "leaky_relu"  # after every layer but the last; its slope below zero is 0.01
-    model: str = "perceptron"
+    model: str = "perceptron"  # | skip | convolutional | dropout
     width: int = 500
     hidden: int = 20  # hidden layers
     layer: int = 10  # the one whose representation is followed; index among the hidden activations, 0 first
