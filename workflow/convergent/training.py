@@ -7,7 +7,7 @@ v <- momentum v + gradient + weight_decay w;  w <- w - learning_rate v.
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -35,6 +35,48 @@ def train(
     network: nn.Module,
     data,
     *,
+    order_seed: int = 0,
+    label_noise_seed: int | None = None,
+    on_epoch: Callable[[Row, nn.Module], None] | None = None,
+    **recipe,
+) -> list[Row]:
+    """Train `network` in place on the train split of `data` by the recipe of `train_side_by_side`; a row per epoch.
+
+    Row 0 describes the untrained network; the others hold the loss and accuracy on the training images as
+    they were during the epoch (with their augmentation, dropout and label noise) and those on the validation
+    split at its end. The initial weights are the caller's; everything drawn here (order of the images,
+    augmentation, dropout, label noise) follows from `order_seed`. Equal seeds and thread counts give equal
+    numbers, on a processor bit for bit.
+
+    Args:
+        network: maps (n, channels, height, width) to (n, classes).
+        data: `images(indices)`, `labels`, `class_names`, `splits`, `shape`, `mean`, `std`;
+            for `random_crop` also `decodes`.
+        label_noise_seed: for the choice of the replaced labels, where it is not to follow `order_seed`.
+        on_epoch: called with each row and the network in evaluation mode: the place to save a checkpoint.
+
+    Returns:
+        Rows of epoch, train_loss, train_accuracy, validation_loss, validation_accuracy (losses in nats,
+        accuracies 0..1), learning_rate (of the epoch's last step) and seconds (of the epoch).
+
+    Raises:
+        StudyError: the loss is no longer finite, a choice is unknown, or these images cannot be cropped.
+    """
+
+    def on_row(_number: int, row: Row) -> None:
+        if on_epoch is not None:
+            on_epoch(row, network)
+
+    return train_side_by_side(network, data, [order_seed], [label_noise_seed], on_row, **recipe)[0]
+
+
+def train_side_by_side(
+    networks: nn.Module,
+    data,
+    order_seeds: Sequence[int],
+    label_noise_seeds: Sequence[int | None],
+    on_row: Callable[[int, Row], None],
+    *,
     epochs: int,
     batch_size: int = 64,
     optimizer: str = "sgd",
@@ -47,27 +89,20 @@ def train(
     step_factor: float = 0.1,
     label_smoothing: float = 0.0,
     label_noise: float = 0.0,
-    label_noise_seed: int | None = None,
     shift: int = 0,
     mirror: bool = False,
     random_crop: bool = False,
-    order_seed: int = 0,
     device: str | torch.device = "cpu",
     precision: str = "float32",
-    on_epoch: Callable[[Row, nn.Module], None] | None = None,
-) -> list[Row]:
-    """Train `network` in place on the train split of `data`; returns one row per epoch.
-
-    Row 0 describes the untrained network; the others hold the loss and accuracy on the training images as
-    they were during the epoch (with their augmentation, dropout and label noise) and those on the validation
-    split at its end. The initial weights are the caller's; everything drawn here (order of the images,
-    augmentation, dropout, label noise) follows from `order_seed`. Equal seeds and thread counts give equal
-    numbers, on a processor bit for bit.
+) -> list[list[Row]]:
+    """Train one network, or several that are one module (`ensembles.side_by_side`), in place; each has its own seeds.
 
     Args:
-        network: maps (n, channels, height, width) to (n, classes).
-        data: `images(indices)`, `labels`, `class_names`, `splits`, `shape`, `mean`, `std`;
-            for `random_crop` also `decodes`.
+        networks: maps images (n, networks * channels, height, width) to scores (n, networks * classes), so that no
+            network has a part in another's.
+        order_seeds: one for each network.
+        label_noise_seeds: one for each network, as in `train`.
+        on_row: called with the number of a network, from 0, and its new row; all are in evaluation mode.
         batch_size: images per step; what is left at the end of an epoch waits for a later one.
         momentum: of the gradient; for adamw the decay rate of its first moment.
         weight_decay: of weights, not of biases or normalisation, as in CaffeNet.
@@ -75,19 +110,16 @@ def train(
             `one_cycle`, linear up over the first quarter of training and linear down to zero.
         warmup_epochs: linear rise from zero that multiplies any schedule.
         label_noise: share of training labels replaced by another class, drawn uniformly.
-        label_noise_seed: for the choice of these labels, where it is not to follow `order_seed`.
         shift: largest move of a training image in pixels, either way; its border is repeated.
         mirror: whether half of the training images are reflected left to right.
         random_crop: whether image files are cropped at random places, and half mirrored, as they are decoded.
         precision: `float32`, or `bfloat16` for the products (the weights stay float32).
-        on_epoch: called with each row and the network in evaluation mode: the place to save a checkpoint.
 
     Returns:
-        Rows of epoch, train_loss, train_accuracy, validation_loss, validation_accuracy (losses in nats,
-        accuracies 0..1), learning_rate (of the epoch's last step) and seconds (of the epoch).
+        The rows of each network, as `train` gives them; of an epoch's seconds each has an equal share.
 
     Raises:
-        StudyError: the loss is no longer finite, a choice is unknown, or these images cannot be cropped.
+        StudyError: as `train`.
     """
     require_choice("optimizer", optimizer, OPTIMIZERS)
     require_choice("schedule", schedule, SCHEDULES)
@@ -97,24 +129,28 @@ def train(
             f"the images of {data.name} have no margin to crop from: set random_crop to false, and use shift."
         )
     device = torch.device(device)
-    network.to(device)
+    networks.to(device)
 
-    noise_seed = order_seed if label_noise_seed is None else label_noise_seed
     train_indices, validation_indices = data.splits["train"], data.splits["validation"]
     labels = np.asarray(data.labels, dtype=np.int64)
-    train_labels = noisy_labels(labels[train_indices], len(data.class_names), label_noise, noise_seed)
-    train_split = Split(data, train_indices, train_labels, device, resident=not random_crop)
-    validation_split = Split(data, validation_indices, labels[validation_indices], device)
+    train_labels = [
+        noisy_labels(labels[train_indices], len(data.class_names), label_noise, order if noise is None else noise)
+        for order, noise in zip(order_seeds, label_noise_seeds, strict=True)
+    ]
+    train_split = Split(data, train_indices, np.stack(train_labels, axis=1), device, resident=not random_crop)
+    validation_labels = np.tile(labels[validation_indices, None], len(order_seeds))
+    validation_split = Split(data, validation_indices, validation_labels, device)
 
     images = len(train_split.labels)
     batch_size = min(batch_size, images)
     steps = images // batch_size
-    order = generator(order_seed, "order")
-    augmentation = generator(order_seed, "augmentation")
-    crops = np.random.default_rng(named_seed(order_seed, "crops")) if random_crop else None
+    orders = [generator(seed, "order") for seed in order_seeds]
+    augmentations = [generator(seed, "augmentation") for seed in order_seeds]
+    scale = np.tile(data.mean, len(order_seeds)), np.tile(data.std, len(order_seeds))
+    crops = [np.random.default_rng(named_seed(seed, "crops")) if random_crop else None for seed in order_seeds]
 
-    decayed = [weight for weight in network.parameters() if weight.ndim > 1]
-    plain = [weight for weight in network.parameters() if weight.ndim <= 1]
+    decayed = [weight for weight in networks.parameters() if weight.ndim > 1]
+    plain = [weight for weight in networks.parameters() if weight.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
     if optimizer == "sgd":
         update = torch.optim.SGD(groups, lr=learning_rate, momentum=momentum)
@@ -134,62 +170,74 @@ def train(
         return learning_rate * factor * warmup
 
     narrow = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
-    rows: list[Row] = []
+    histories: list[list[Row]] = [[] for _ in order_seeds]
 
-    def record(epoch: int, start: float, now: float, train_loss: float, train_accuracy: float) -> None:
-        """Append the row of an epoch that began at `start` (seconds) and ended at learning rate `now`."""
+    def record(epoch: int, start: float, now: float, train_loss: np.ndarray, train_accuracy: np.ndarray) -> None:
+        """Append the rows of an epoch that began at `start` (seconds) and ended at learning rate `now`."""
         with narrow:
-            validation_loss, validation_accuracy = evaluate(network, validation_split, data, batch_size)
-        if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
+            validation_loss, validation_accuracy = evaluate(networks, validation_split, data, batch_size)
+        if not np.isfinite([train_loss, validation_loss]).all():
             raise StudyError(
                 f"training diverged in epoch {epoch} (the loss is no longer finite): lower "
                 f"training.learning_rate (now {learning_rate:g}) or raise training.warmup_epochs."
             )
-        row = {
-            "epoch": epoch,
-            "train_loss": train_loss,
-            "train_accuracy": train_accuracy,
-            "validation_loss": validation_loss,
-            "validation_accuracy": validation_accuracy,
-            "learning_rate": now,
-            "seconds": time.perf_counter() - start,
-        }
-        rows.append(row)
-        if on_epoch is not None:
-            on_epoch(row, network)
+        spent = (time.perf_counter() - start) / len(histories)
+        for number, rows in enumerate(histories):
+            row = {
+                "epoch": epoch,
+                "train_loss": float(train_loss[number]),
+                "train_accuracy": float(train_accuracy[number]),
+                "validation_loss": float(validation_loss[number]),
+                "validation_accuracy": float(validation_accuracy[number]),
+                "learning_rate": now,
+                "seconds": spent,
+            }
+            rows.append(row)
+            on_row(number, row)
 
-    # Dropout draws from torch's global generator: seed it, and give it back as it was.
+    # A network's own dropout draws from torch's global generator: seed it, and give it back as it was.
     with preserved_randomness(device):
-        torch.manual_seed(named_seed(order_seed, "dropout"))
+        torch.manual_seed(named_seed(order_seeds[0], "dropout"))
         start, now = time.perf_counter(), 0.0
         with narrow:
-            untrained = evaluate(network, train_split, data, batch_size, most=UNTRAINED_IMAGES)
+            untrained = evaluate(networks, train_split, data, batch_size, most=UNTRAINED_IMAGES)
         record(0, start, now, *untrained)
 
         for epoch in range(1, epochs + 1):
             start = time.perf_counter()
-            network.train()
-            loss_sum, right = torch.zeros(2, device=device)
-            shuffled = torch.randperm(images, generator=order)[: steps * batch_size]
-            for step, (batch, targets) in enumerate(train_split.batches(shuffled, batch_size, crops)):
+            networks.train()
+            loss_sum, right = torch.zeros(2, len(histories), device=device)
+            readings = [
+                train_split.batches(torch.randperm(images, generator=draws)[: steps * batch_size], batch_size, own)
+                for draws, own in zip(orders, crops, strict=True)
+            ]
+            for step, batches in enumerate(zip(*readings, strict=True)):
                 now = rate((epoch - 1) * steps + step)
                 for group in update.param_groups:
                     group["lr"] = now
-                batch = standardised(augmented(batch, shift, mirror, augmentation), data, device)
+                moved = [
+                    augmented(batch, shift, mirror, draws)
+                    for (batch, _), draws in zip(batches, augmentations, strict=True)
+                ]
+                batch = standardised(torch.cat(moved, dim=1), data, device, scale)
+                targets = torch.stack([labels[:, number] for number, (_, labels) in enumerate(batches)], dim=1)
                 with narrow:
-                    scores = network(batch)
-                    loss = functional.cross_entropy(scores, targets, label_smoothing=label_smoothing)
+                    losses, answers = judged(networks(batch), targets, label_smoothing)
                 update.zero_grad(set_to_none=True)
-                loss.backward()
+                # The gradient of a sum: each network's is that of its own mean loss.
+                losses.mean(dim=0).sum().backward()
                 update.step()
-                loss_sum += loss.detach()
-                right += (scores.detach().argmax(dim=1) == targets).sum()
-            record(epoch, start, now, float(loss_sum) / steps, float(right) / (steps * batch_size))
-    return rows
+                loss_sum += losses.detach().mean(dim=0)
+                right += answers.sum(dim=0)
+            record(epoch, start, now, mean(loss_sum, steps), mean(right, steps * batch_size))
+    return histories
 
 
 class Split:
-    """Images and labels of one split: on the device as a whole if they fit, else read ahead by threads."""
+    """Images and labels of one split: on the device as a whole if they fit, else read ahead by threads.
+
+    The labels are (images, networks): each network may have its own, where some are wrong on purpose.
+    """
 
     def __init__(
         self, data, indices: np.ndarray, labels: np.ndarray, device: torch.device, resident: bool = True
@@ -202,7 +250,7 @@ class Split:
     def batches(
         self, rows: Tensor, batch_size: int, crops: np.random.Generator | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images as the data set stores them and labels, of the given rows of the split, in their order.
+        """Images as the data set stores them and labels (n, networks) of the given rows of the split, in their order.
 
         With `crops`, image files are cropped at random; each batch has its own generator, so that it does not
         matter which thread is first.
@@ -250,21 +298,41 @@ def noisy_labels(labels: np.ndarray, classes: int, share: float, seed: int) -> n
     return labels
 
 
-@torch.no_grad()
-def evaluate(network: nn.Module, split: Split, data, batch_size: int, most: int | None = None) -> tuple[float, float]:
-    """Mean cross-entropy (nats) and share of right answers on a split, or on its first `most` images.
+def judged(scores: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Cross-entropies (nats) and whether the highest score is the right one, both (n, networks).
 
-    The network is left in evaluation mode.
+    Args:
+        scores: (n, networks * classes), as one network or several side by side give them.
+        targets: (n, networks).
     """
-    network.eval()
-    loss = torch.zeros((), device=split.device)
-    right = torch.zeros((), device=split.device)
+    each, wanted = scores.reshape(targets.numel(), -1), targets.flatten()
+    losses = functional.cross_entropy(each, wanted, reduction="none", label_smoothing=label_smoothing)
+    return losses.view_as(targets), (each.detach().argmax(dim=1) == wanted).view_as(targets)
+
+
+@torch.no_grad()
+def evaluate(
+    networks: nn.Module, split: Split, data, batch_size: int, most: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean cross-entropy (nats) and share of right answers (networks,) on a split, or on its first `most` images.
+
+    The networks are left in evaluation mode.
+    """
+    networks.eval()
+    count = split.labels.shape[1]
+    loss, right = torch.zeros(2, count, device=split.device)
     rows = torch.arange(len(split.labels))[:most]
     for batch, targets in split.batches(rows, batch_size):
-        scores = network(standardised(batch, data, split.device))
-        loss += functional.cross_entropy(scores, targets, reduction="sum")
-        right += (scores.argmax(dim=1) == targets).sum()
-    return float(loss) / len(rows), float(right) / len(rows)
+        shown = standardised(batch, data, split.device)
+        losses, answers = judged(networks(torch.cat([shown] * count, dim=1)), targets)
+        loss += losses.sum(dim=0)
+        right += answers.sum(dim=0)
+    return mean(loss, len(rows)), mean(right, len(rows))
+
+
+def mean(sums: Tensor, count: int) -> np.ndarray:
+    """Sums (networks,) over `count`, in double precision, which not every device has."""
+    return sums.cpu().numpy().astype(float) / count
 
 
 def accuracy(
@@ -273,8 +341,8 @@ def accuracy(
     """Share (0..1) of the images `indices` of `data` whose class the network names."""
     device = torch.device(device)
     indices = np.asarray(indices)
-    split = Split(data, indices, np.asarray(data.labels, dtype=np.int64)[indices], device)
-    return evaluate(network.to(device), split, data, batch_size)[1]
+    split = Split(data, indices, np.asarray(data.labels, dtype=np.int64)[indices, None], device)
+    return float(evaluate(network.to(device), split, data, batch_size)[1][0])
 
 
 def device_named(name: str) -> torch.device:
@@ -297,9 +365,9 @@ def named_seed(seed: int, name: str) -> int:
     return int(digest(name, seed)[:15], 16)
 
 
-def generator(seed: int, name: str) -> torch.Generator:
-    """Generator of the draws called `name`; on the processor, so that they are the same on every device."""
-    return torch.Generator().manual_seed(named_seed(seed, name))
+def generator(seed: int, name: str, device: str | torch.device = "cpu") -> torch.Generator:
+    """Generator of the draws called `name`; those on the processor are the same whatever device trains."""
+    return torch.Generator(device).manual_seed(named_seed(seed, name))
 
 
 def preserved_randomness(device: torch.device):
