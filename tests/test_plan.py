@@ -64,7 +64,7 @@ def test_a_key_follows_what_its_product_is_made_from():
 
     assert moved() == []
     assert moved(study="other") == []
-    assert moved(training={"accuracy_floor": 0.7}) == []
+    assert moved(training={"accuracy_floor": 0.7, "resume_minutes": None}) == []
     assert moved(controls={"shuffles": 5}) == ["controls_key"]
     assert moved(activations={"positions": "mean"}) == ["dump_key", "statistics_key", *late]
     assert moved(training={"epochs": 31}) == ["network_key", "dump_key", "statistics_key", *late]

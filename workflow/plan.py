@@ -99,8 +99,8 @@ class Plan:
         self.training = {
             name: value
             for name, value in config["training"].items()
-            # The floor changes nothing in the network, so it may not train it again; checkpoints are outputs.
-            if name not in ("accuracy_floor", "checkpoints")
+            # These change nothing in the network, so they may not train it again; checkpoints are outputs.
+            if name not in ("accuracy_floor", "checkpoints", "resume_minutes")
         }
         self.recording = {
             name: value for name, value in config["activations"].items() if name not in ("layers", "stored")

@@ -227,6 +227,14 @@ class DropoutOfEach(nn.Module):
         super().__init__()
         self.share, self.draws = share, draws
 
+    def get_extra_state(self) -> Tensor:
+        """The states of the generators, so that they are saved with the weights."""
+        return torch.stack([draws.get_state() for draws in self.draws])
+
+    def set_extra_state(self, states: Tensor) -> None:
+        for draws, state in zip(self.draws, states, strict=True):
+            draws.set_state(state.cpu().clone())  # torch reads a view from its beginning
+
     def forward(self, values: Tensor) -> Tensor:
         if not (self.training and self.share):
             return values

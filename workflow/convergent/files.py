@@ -29,8 +29,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for unfinished in path.parent.glob(f".{escape(path.stem)}.{'[0-9a-f]' * 12}{escape(path.suffix)}"):
-        unfinished.unlink(missing_ok=True)
+    remove_unfinished(path)
     # The suffix stays last: some writers choose the format by it.
     partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
@@ -40,6 +39,13 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_unfinished(path: str | Path) -> None:
+    """Remove what writers of `path` left behind when they were killed."""
+    path = Path(path)
+    for unfinished in path.parent.glob(f".{escape(path.stem)}.{'[0-9a-f]' * 12}{escape(path.suffix)}"):
+        unfinished.unlink(missing_ok=True)
 
 
 def save_json(path: str | Path, content: dict) -> None:

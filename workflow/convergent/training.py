@@ -7,7 +7,7 @@ v <- momentum v + gradient + weight_decay w;  w <- w - learning_rate v.
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -20,6 +20,7 @@ from convergent.architectures import require_choice
 from convergent.errors import StudyError
 from convergent.files import digest
 from convergent.models import standardised
+from convergent.resuming import Resumption, State
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "step", "cosine", "one_cycle")
@@ -60,7 +61,8 @@ def train(
         accuracies 0..1), learning_rate (of the epoch's last step) and seconds (of the epoch).
 
     Raises:
-        StudyError: the loss is no longer finite, a choice is unknown, or these images cannot be cropped.
+        StudyError: the loss is no longer finite, a choice is unknown, these images cannot be cropped, or the process
+            was asked to end (see `Resumption`).
     """
 
     def on_row(_number: int, row: Row) -> None:
@@ -94,6 +96,7 @@ def train_side_by_side(
     random_crop: bool = False,
     device: str | torch.device = "cpu",
     precision: str = "float32",
+    resumption: Resumption | None = None,
 ) -> list[list[Row]]:
     """Train one network, or several that are one module (`ensembles.side_by_side`), in place; each has its own seeds.
 
@@ -114,6 +117,8 @@ def train_side_by_side(
         mirror: whether half of the training images are reflected left to right.
         random_crop: whether image files are cropped at random places, and half mirrored, as they are decoded.
         precision: `float32`, or `bfloat16` for the products (the weights stay float32).
+        resumption: where the training goes on if it was stopped, and from where it can be taken up. Then, too, it
+            ends with the same weights and rows (but for the seconds), on a processor bit for bit.
 
     Returns:
         The rows of each network, as `train` gives them; of an epoch's seconds each has an equal share.
@@ -147,7 +152,6 @@ def train_side_by_side(
     orders = [generator(seed, "order") for seed in order_seeds]
     augmentations = [generator(seed, "augmentation") for seed in order_seeds]
     scale = np.tile(data.mean, len(order_seeds)), np.tile(data.std, len(order_seeds))
-    crops = [np.random.default_rng(named_seed(seed, "crops")) if random_crop else None for seed in order_seeds]
 
     decayed = [weight for weight in networks.parameters() if weight.ndim > 1]
     plain = [weight for weight in networks.parameters() if weight.ndim <= 1]
@@ -171,17 +175,24 @@ def train_side_by_side(
 
     narrow = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
     histories: list[list[Row]] = [[] for _ in order_seeds]
+    # A network's own dropout draws from torch's global generators.
+    draws = [*augmentations, *global_generators(device)]
+    state = State(networks, update, orders, draws, histories, torch.zeros(2, len(histories), device=device))
 
-    def record(epoch: int, start: float, now: float, train_loss: np.ndarray, train_accuracy: np.ndarray) -> None:
-        """Append the rows of an epoch that began at `start` (seconds) and ended at learning rate `now`."""
+    def rest() -> None:
+        if resumption is not None:
+            resumption.rest(state)
+
+    def record(epoch: int, now: float, train_loss: np.ndarray, train_accuracy: np.ndarray) -> None:
+        """Append the rows of an epoch that ended at learning rate `now`."""
         with narrow:
-            validation_loss, validation_accuracy = evaluate(networks, validation_split, data, batch_size)
+            validation_loss, validation_accuracy = evaluate(networks, validation_split, data, batch_size, rest=rest)
         if not np.isfinite([train_loss, validation_loss]).all():
             raise StudyError(
                 f"training diverged in epoch {epoch} (the loss is no longer finite): lower "
                 f"training.learning_rate (now {learning_rate:g}) or raise training.warmup_epochs."
             )
-        spent = (time.perf_counter() - start) / len(histories)
+        spent = (time.perf_counter() - state.started) / len(histories)
         for number, rows in enumerate(histories):
             row = {
                 "epoch": epoch,
@@ -194,27 +205,35 @@ def train_side_by_side(
             }
             rows.append(row)
             on_row(number, row)
+        if resumption is not None and epoch in resumption.kept:
+            state.keep(epoch)
 
-    # A network's own dropout draws from torch's global generator: seed it, and give it back as it was.
     with preserved_randomness(device):
         torch.manual_seed(named_seed(order_seeds[0], "dropout"))
-        start, now = time.perf_counter(), 0.0
-        with narrow:
-            untrained = evaluate(networks, train_split, data, batch_size, most=UNTRAINED_IMAGES)
-        record(0, start, now, *untrained)
+        if resumption is not None and resumption.restore(state):
+            for epoch in state.past():
+                for number, rows in enumerate(histories):
+                    on_row(number, rows[epoch])
+        else:
+            with narrow:
+                untrained = evaluate(networks, train_split, data, batch_size, UNTRAINED_IMAGES, rest)
+            record(0, 0.0, *untrained)
 
-        for epoch in range(1, epochs + 1):
-            start = time.perf_counter()
+        for epoch in range(max(1, state.epoch), epochs + 1):
+            if epoch > state.epoch:
+                state.begin(epoch)
             networks.train()
-            loss_sum, right = torch.zeros(2, len(histories), device=device)
             readings = [
-                train_split.batches(torch.randperm(images, generator=draws)[: steps * batch_size], batch_size, own)
-                for draws, own in zip(orders, crops, strict=True)
+                train_split.batches(
+                    torch.randperm(images, generator=draws)[state.step * batch_size : steps * batch_size],
+                    batch_size,
+                    crops(seed, epoch, range(state.step, steps)) if random_crop else None,
+                )
+                for draws, seed in zip(orders, order_seeds, strict=True)
             ]
-            for step, batches in enumerate(zip(*readings, strict=True)):
-                now = rate((epoch - 1) * steps + step)
+            for batches in zip(*readings, strict=True):
                 for group in update.param_groups:
-                    group["lr"] = now
+                    group["lr"] = rate((epoch - 1) * steps + state.step)
                 moved = [
                     augmented(batch, shift, mirror, draws)
                     for (batch, _), draws in zip(batches, augmentations, strict=True)
@@ -227,9 +246,11 @@ def train_side_by_side(
                 # The gradient of a sum: each network's is that of its own mean loss.
                 losses.mean(dim=0).sum().backward()
                 update.step()
-                loss_sum += losses.detach().mean(dim=0)
-                right += answers.sum(dim=0)
-            record(epoch, start, now, mean(loss_sum, steps), mean(right, steps * batch_size))
+                state.sums += torch.stack([losses.detach().mean(dim=0), answers.sum(dim=0)])
+                state.step += 1
+                rest()
+            loss_sum, right = state.sums
+            record(epoch, rate(epoch * steps - 1), mean(loss_sum, steps), mean(right, steps * batch_size))
     return histories
 
 
@@ -248,21 +269,21 @@ class Split:
         self.resident = torch.as_tensor(data.images(indices)).to(device) if resident and fits else None
 
     def batches(
-        self, rows: Tensor, batch_size: int, crops: np.random.Generator | None = None
+        self, rows: Tensor, batch_size: int, crops: Iterable[np.random.Generator] | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Images as the data set stores them and labels (n, networks) of the given rows of the split, in their order.
 
         With `crops`, image files are cropped at random; each batch has its own generator, so that it does not
         matter which thread is first.
         """
-        pieces = rows.split(batch_size)
+        pieces = rows.split(batch_size) if len(rows) else ()
         if self.resident is not None:
             for piece in pieces:
                 piece = piece.to(self.device)
                 yield self.resident[piece], self.labels[piece]
             return
         with ThreadPoolExecutor(READERS) as readers:
-            draws = [()] * len(pieces) if crops is None else [(draw,) for draw in crops.spawn(len(pieces))]
+            draws = [()] * len(pieces) if crops is None else ((draw,) for draw in crops)
             wanted = (
                 readers.submit(self.data.images, self.indices[piece.numpy()], *draw)
                 for piece, draw in zip(pieces, draws, strict=True)
@@ -312,11 +333,16 @@ def judged(scores: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> tup
 
 @torch.no_grad()
 def evaluate(
-    networks: nn.Module, split: Split, data, batch_size: int, most: int | None = None
+    networks: nn.Module,
+    split: Split,
+    data,
+    batch_size: int,
+    most: int | None = None,
+    rest: Callable[[], None] = lambda: None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean cross-entropy (nats) and share of right answers (networks,) on a split, or on its first `most` images.
 
-    The networks are left in evaluation mode.
+    The networks are left in evaluation mode. `rest` is called after every batch.
     """
     networks.eval()
     count = split.labels.shape[1]
@@ -327,6 +353,7 @@ def evaluate(
         losses, answers = judged(networks(torch.cat([shown] * count, dim=1)), targets)
         loss += losses.sum(dim=0)
         right += answers.sum(dim=0)
+        rest()
     return mean(loss, len(rows)), mean(right, len(rows))
 
 
@@ -368,6 +395,17 @@ def named_seed(seed: int, name: str) -> int:
 def generator(seed: int, name: str, device: str | torch.device = "cpu") -> torch.Generator:
     """Generator of the draws called `name`; those on the processor are the same whatever device trains."""
     return torch.Generator(device).manual_seed(named_seed(seed, name))
+
+
+def crops(seed: int, epoch: int, steps: Iterable[int]) -> Iterator[np.random.Generator]:
+    """Generators of the random crops of each of the given steps of an epoch."""
+    return (np.random.default_rng([named_seed(seed, "crops"), epoch, step]) for step in steps)
+
+
+def global_generators(device: torch.device) -> list[torch.Generator]:
+    """Those that torch draws from where no other is named: of the processor, and of a CUDA device."""
+    of_device = [torch.cuda.default_generators[device.index or 0]] if device.type == "cuda" else []
+    return [torch.default_generator, *of_device]
 
 
 def preserved_randomness(device: torch.device):
