@@ -14,7 +14,6 @@ from convergent.models import build
 from convergent.training import (
     accuracy,
     augmented,
-    device_named,
     generator,
     noisy_labels,
     train,
@@ -257,16 +256,3 @@ def test_divergence_names_the_remedy():
 def test_unknown_choices_are_told(choices):
     with pytest.raises(StudyError, match=f"{next(iter(choices))} must be one of"):
         trained(stand_in.digits(), **choices)
-
-
-def test_devices(monkeypatch):
-    assert device_named("cpu") == torch.device("cpu")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert device_named("auto") == torch.device("cpu")
-    with pytest.raises(StudyError, match="'cuda' is not available"):
-        device_named("cuda")
-    with pytest.raises(StudyError, match="device must be one of"):
-        device_named("tpu")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert device_named("auto") == torch.device("cuda")

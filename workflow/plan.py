@@ -108,6 +108,8 @@ class Plan:
         self.taking = {name: value for name, value in self.recording.items() if name != "batch_size"}
         self.maps_settings = {name: value for name, value in config["maps"].items() if name != "layers"}
         self.images_file = images_file(config["dataset"]["name"])
+        # Threads of a job that shows images to networks.
+        self.readers = config["readers"] if self.images_file == "images.csv" else 1
         self.repository = WORKFLOW.parent
         self.noise = NoisePlan(config["noise"]["scale"], self.draw("noise"))
         self.dynamics = DynamicsPlan(

@@ -26,7 +26,7 @@ OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "step", "cosine", "one_cycle")
 PRECISIONS = ("float32", "bfloat16")
 RESIDENT_BYTES = 2**31  # splits up to this size are held whole on the device
-READERS = 4  # threads that read larger ones ahead
+READERS = 2  # batches of larger ones that are read at a time, ahead; the data set has threads of its own for each
 UNTRAINED_IMAGES = 10_000  # of the train split, which describe it before training
 
 Row = dict[str, float]
@@ -282,15 +282,18 @@ class Split:
                 piece = piece.to(self.device)
                 yield self.resident[piece], self.labels[piece]
             return
+
+        def read(piece: Tensor, *draws: np.random.Generator) -> Tensor:
+            images = torch.as_tensor(self.data.images(self.indices[piece.numpy()], *draws))
+            # A GPU copies from pinned memory while it computes.
+            return images.pin_memory() if self.device.type == "cuda" else images
+
         with ThreadPoolExecutor(READERS) as readers:
             draws = [()] * len(pieces) if crops is None else ((draw,) for draw in crops)
-            wanted = (
-                readers.submit(self.data.images, self.indices[piece.numpy()], *draw)
-                for piece, draw in zip(pieces, draws, strict=True)
-            )
+            wanted = (readers.submit(read, piece, *draw) for piece, draw in zip(pieces, draws, strict=True))
             waiting = deque(islice(wanted, READERS + 1))
             for piece in pieces:
-                images = torch.as_tensor(waiting.popleft().result())
+                images = waiting.popleft().result()
                 waiting.extend(islice(wanted, 1))
                 yield images.to(self.device, non_blocking=True), self.labels[piece.to(self.device)]
 
@@ -370,21 +373,6 @@ def accuracy(
     indices = np.asarray(indices)
     split = Split(data, indices, np.asarray(data.labels, dtype=np.int64)[indices, None], device)
     return float(evaluate(network.to(device), split, data, batch_size)[1][0])
-
-
-def device_named(name: str) -> torch.device:
-    """The device `cpu`, `cuda` or `mps`; `auto` is the fastest that this machine has.
-
-    Raises:
-        StudyError: the name is unknown, or this machine has no such device.
-    """
-    require_choice("device", name, ("auto", "cpu", "cuda", "mps"))
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(device for device, there in present.items() if there))
-    if not present[name]:
-        raise StudyError(f"device {name!r} is not available to PyTorch on this machine: set it to auto or cpu.")
-    return torch.device(name)
 
 
 def named_seed(seed: int, name: str) -> int:

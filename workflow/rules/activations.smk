@@ -23,7 +23,7 @@ for recording in plan.recordings(run_here=True):
             network=recording.pattern,
         conda:
             "../../envs/environment.yaml"
-        threads: 1
+        threads: plan.readers
         resources:
             mem_mb=2000,
             runtime=60,

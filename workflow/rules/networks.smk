@@ -18,7 +18,7 @@ rule train_network:
         network=any_of(plan.trained_here),
     conda:
         "../../envs/environment.yaml"
-    threads: 1
+    threads: plan.readers
     resources:
         mem_mb=2000,
         runtime=60,

@@ -19,7 +19,7 @@ if not plan.stored:
             "<study>/benchmarks/stream_statistics/{population}/{tile}.tsv"
         conda:
             "../../envs/environment.yaml"
-        threads: 1
+        threads: plan.readers
         resources:
             mem_mb=12000,
             runtime=1440,
@@ -53,7 +53,7 @@ if not plan.stored:
             "<study>/benchmarks/stream_controls/{tile}.tsv"
         conda:
             "../../envs/environment.yaml"
-        threads: 1
+        threads: plan.readers
         resources:
             mem_mb=12000,
             runtime=1440,

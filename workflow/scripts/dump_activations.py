@@ -5,11 +5,11 @@ from pathlib import Path
 from job import logged
 from running import built, images_shown, standardisation, study_images
 
+from convergent.devices import device_named
 from convergent.dumping import dump
 from convergent.errors import StudyError
 from convergent.files import file_digest
 from convergent.models import load_weights
-from convergent.training import device_named
 
 with logged(snakemake):
     params, wildcards = snakemake.params, snakemake.wildcards

@@ -7,6 +7,7 @@ from job import logged
 
 from convergent.activations import open_dump
 from convergent.datasets import open_dataset
+from convergent.devices import device_named
 from convergent.examples import read_examples, units_drawn
 from convergent.files import save_arrays
 from convergent.models import build, load_weights
@@ -14,13 +15,12 @@ from convergent.mosaics import mosaic
 from convergent.pictures import first_layer_filters, unit_pictures
 from convergent.receptive_fields import receptive_fields
 from convergent.samples import blocks
-from convergent.training import device_named
 
 UNITS_AT_ONCE = 32  # large images take 11 MB per unit
 
 with logged(snakemake):
     params, network_name, arrays = snakemake.params, snakemake.wildcards.network, {}
-    data = open_dataset(Path(snakemake.input.dataset).parent, params.data_key)
+    data = open_dataset(Path(snakemake.input.dataset).parent, params.data_key, snakemake.threads)
     dump = open_dump(Path(snakemake.input.record).parent, params.dump_key)
     architecture = params.architecture
     network = build(architecture["name"], architecture["options"], data.shape, architecture["classes"], seed=0)

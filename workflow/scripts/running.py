@@ -10,7 +10,7 @@ from convergent.models import build, load_weights
 
 def study_images(snakemake):
     """The images of the study."""
-    return open_dataset(Path(snakemake.input.data[0]).parent, snakemake.params.data_key)
+    return open_dataset(Path(snakemake.input.data[0]).parent, snakemake.params.data_key, snakemake.threads)
 
 
 def images_shown(snakemake, population: str, data):
@@ -18,7 +18,7 @@ def images_shown(snakemake, population: str, data):
     params = snakemake.params
     others = {Path(path).parent.name: Path(path).parent for path in snakemake.input.other_data}
     if population in others:
-        return open_dataset(others[population], params.probe_keys[population])
+        return open_dataset(others[population], params.probe_keys[population], snakemake.threads)
     if population in params.probes:
         probe = params.probes[population]
         return Corrupted(data, probe["corruption"], probe["strength"], params.corruption_seed)

@@ -6,12 +6,12 @@ from running import study_images, tile_networks
 
 from convergent.alignment import align
 from convergent.controls import own_controls
+from convergent.devices import device_named
 from convergent.files import load_arrays
 from convergent.scores import FRAGMENT_COLUMNS, fragment, score_rows
 from convergent.statistics import pairs, units_of
 from convergent.streaming import stream_moments
 from convergent.tables import write_table
-from convergent.training import device_named
 
 with logged(snakemake):
     files, params = snakemake.input, snakemake.params

@@ -3,10 +3,10 @@
 from job import logged
 from running import images_shown, study_images, tile_networks
 
+from convergent.devices import device_named
 from convergent.files import save_arrays
 from convergent.statistics import sides
 from convergent.streaming import stream_statistics
-from convergent.training import device_named
 
 with logged(snakemake):
     params, population = snakemake.params, snakemake.wildcards.population

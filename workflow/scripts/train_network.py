@@ -6,14 +6,15 @@ from pathlib import Path
 from job import logged
 
 from convergent.datasets import open_dataset
+from convergent.devices import device_named
 from convergent.models import build, save_weights
 from convergent.resuming import Resumption
 from convergent.tables import write_table
-from convergent.training import device_named, train
+from convergent.training import train
 
 with logged(snakemake):
     params = snakemake.params
-    data = open_dataset(Path(snakemake.input.dataset).parent, params.data_key)
+    data = open_dataset(Path(snakemake.input.dataset).parent, params.data_key, snakemake.threads)
     device = device_named(params.device)
     weights = {Path(path).stem: path for path in snakemake.output.weights}
     network = build(
