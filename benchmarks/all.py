@@ -94,8 +94,8 @@ def page(rows: list[dict], rates: list[dict]) -> str:
         lines.append(f"| {' | '.join((*cells, *numbers))} |")
     lines += [
         "",
-        "Every stage for one pair of networks on one thread. *Share* is that of the rate of a float32 matrix product which "
-        "the stage's own products reach; the rest is reading, converting, binning, sorting. Products of bytes can pass "
+        "Every stage for one pair of networks on one thread. *Share* is of the rate of a float32 matrix product, which "
+        "a stage's own products reach; the rest is reading, converting, binning, sorting. Products of bytes can pass "
         "it. Where fewer samples were run than a size has, seconds are computed from those.",
         "",
         "| stage | units | samples | run | seconds | share |",
