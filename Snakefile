@@ -41,27 +41,27 @@ localrules:
     dynamics,
     everything,
     record_config,
-    write_provenance,
 
 
 rule all:
     default_target: True
     input:
         plan.results,
+        "<study>/provenance.json",
 
 
 # Alignment against noise and sample size, a study of its own (Umar & Laio 2026).
 rule noise:
     input:
-        "<study>/noise/claims.html",
-        [f"<study>/figures/{name}.svg" for name in plan.noise.figures],
+        plan.noise.results,
+        "<study>/noise/provenance.json",
 
 
 # Learning dynamics of very different architectures, another (van Rossem & Saxe 2024).
 rule dynamics:
     input:
-        "<study>/dynamics/claims.html",
-        [f"<study>/figures/{name}.svg" for name in plan.dynamics.figures],
+        plan.dynamics.results,
+        "<study>/dynamics/provenance.json",
 
 
 # All three, with their claims on one page.

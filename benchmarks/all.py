@@ -94,15 +94,17 @@ def page(rows: list[dict], rates: list[dict]) -> str:
         lines.append(f"| {' | '.join((*cells, *numbers))} |")
     lines += [
         "",
-        "Share of the rate of a float32 matrix product that a stage's own products reach, on one thread; the rest is "
-        "reading, converting, binning, logarithms, sorting:",
+        "Every stage for one pair of networks on one thread. *Share* is of the rate of a float32 matrix product, which "
+        "a stage's own products reach; the rest is reading, converting, binning, sorting. Products of bytes can pass "
+        "it. Where fewer samples were run than a size has, seconds are computed from those.",
         "",
-        "| stage | units | samples | seconds | share |",
-        "|---|---|---|---|---|",
+        "| stage | units | samples | run | seconds | share |",
+        "|---|---|---|---|---|---|",
     ]
     for row in rates:
         share, taken = float(row["share_of_rate"]), float(row["seconds"])
-        lines.append(f"| {row['stage']} | {row['units']} | {row['samples']} | {taken:.3g} | {share:.0%} |")
+        cells = [row[name] for name in ("stage", "units", "samples", "samples_run")]
+        lines.append(f"| {' | '.join(cells)} | {taken:.3g} | {'' if np.isnan(share) else f'{share:.0%}'} |")
     lines += ["", "![Growth of every stage](figures/stage_growth.png)", ""]
     return "\n".join(lines)
 

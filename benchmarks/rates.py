@@ -7,10 +7,11 @@ arithmetic is that of its matrix products alone; what is below the rate went int
 """
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 from common import parser_of, rectified_networks, seconds
@@ -25,7 +26,8 @@ from convergent.sparse_mapping import lasso_path
 from convergent.statistics import correlation, tile_statistics
 
 FIGURE = Path(__file__).parents[1] / "docs" / "figures" / "stage_growth.png"
-SIZES = {"small": (64, 2_000), "medium": (512, 10_000), "large": (4096, 10_000)}  # units, samples
+SIZES = {"small": (64, 2_000), "medium": (512, 10_000), "large": (4096, 100_000)}  # units, samples
+MOST_SAMPLES = 10_000  # but for moments; what takes longer is computed from the time for these
 BINS = 10
 SQUARE = 3072  # side of the matrices that give the rate
 GOAL = 0.6
@@ -43,19 +45,24 @@ def of_pair(x: np.ndarray, y: np.ndarray) -> None:
     tile_statistics({"x": x, "y": y})
 
 
-# Stage -> what is run, and the operations of its matrix products for so many units and samples of both networks.
-STAGES: dict[str, tuple[Callable, Callable[[int, int], float]]] = {
+class Stage(NamedTuple):
+    """A stage that reads samples: what is run, and how its work grows."""
+
+    run: Callable[[np.ndarray, np.ndarray], object]
+    operations: Callable[[int, int], float]  # of its matrix products, for so many units and samples of both networks
+    power: int  # of the number of samples, with which its time grows
+
+
+STAGES = {
     # Both networks side by side; one triangle of what is symmetric.
-    "moments of a pair": (of_pair, lambda units, samples: samples * (2 * units) ** 2),
+    "moments of a pair": Stage(of_pair, lambda units, samples: samples * (2 * units) ** 2, 1),
     # One-hot codes without the first bin, two counts in one float32.
-    "mutual information": (
-        partial(mutual_information, bins=BINS),
-        lambda units, samples: samples * ((BINS - 1) * units) ** 2,
+    "mutual information": Stage(
+        partial(mutual_information, bins=BINS), lambda units, samples: samples * ((BINS - 1) * units) ** 2, 1
     ),
-    "CKA, radial kernels": (MEASURES["cka_rbf"], lambda units, samples: 2 * 2 * samples**2 * units / 2),
-    "mutual nearest neighbours": (
-        MEASURES["mutual_knn_euclidean"],
-        lambda units, samples: 2 * 2 * samples**2 * units / 2,
+    "CKA, radial kernels": Stage(MEASURES["cka_rbf"], lambda units, samples: 2 * 2 * samples**2 * units / 2, 2),
+    "mutual nearest neighbours": Stage(
+        MEASURES["mutual_knn_euclidean"], lambda units, samples: 2 * 2 * samples**2 * units / 2, 2
     ),
 }
 
@@ -80,11 +87,24 @@ def exponent(sizes: tuple[int, ...], taken: list[float]) -> float:
     return float(np.polyfit(np.log(sizes[chosen]), np.log(taken[chosen]), 1)[0])
 
 
+def profile(units: int, samples: int, repeats: int) -> Iterator[tuple[str, tuple[int, float, float]]]:
+    """Every stage with the samples that were run, seconds for all of them, and operations per second (NaN: unknown)."""
+    x, y = rectified_networks(units, samples)
+    for name, (stage, operations, power) in STAGES.items():
+        run = samples if stage is of_pair else min(samples, MOST_SAMPLES)
+        stage(x[:500], y[:500])  # imports
+        taken = median(seconds(stage, x[:run], y[:run])[0] for _ in range(repeats))
+        yield name, (run, taken * (samples / run) ** power, operations(units, run) / taken)
+    correlations = moments(x[: 4 * units], y[: 4 * units])
+    for name, stage in OF_CORRELATIONS.items():
+        yield name, (samples, median(seconds(stage, *correlations)[0] for _ in range(repeats)), np.nan)
+
+
 def growth(repeats: int, units: tuple[int, ...], samples: tuple[int, ...]) -> dict[str, dict[str, list]]:
     """Stage -> what grows -> sizes and seconds."""
     found: dict[str, dict[str, list]] = {}
     x, y = rectified_networks(max(units), max(samples))
-    for name, (stage, _) in STAGES.items():
+    for name, (stage, _, _) in STAGES.items():
         stage(x[:500, :32], y[:500, :32])  # imports
         taken = [median(seconds(stage, x[:, :n].copy(), y[:, :n].copy())[0] for _ in range(repeats)) for n in units]
         found[name] = {"units": (units, taken)}
@@ -120,7 +140,7 @@ def drawn(found: dict[str, dict[str, list]]) -> style.Figure:
 
 def main() -> None:
     parser = parser_of(__doc__)
-    parser.add_argument("--large", action="store_true", help="also 4,096 units (minutes)")
+    parser.add_argument("--large", action="store_true", help="also 4,096 units (about ten minutes)")
     parser.add_argument("--quick", action="store_true", help="small sizes, and no figure without --output")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", help="the figure; docs/figures/stage_growth.png unless --quick")
@@ -130,22 +150,18 @@ def main() -> None:
     chosen = ["small"] if options.quick else ["small", "medium", *(["large"] if options.large else [])]
     before, rows = matrix_rate(), []
     for size in chosen:
-        units, samples = SIZES[size]
-        x, y = rectified_networks(units, samples)
-        for name, (stage, operations) in STAGES.items():
-            if size != "large" or name in ("moments of a pair", "mutual nearest neighbours"):
-                stage(x[:500], y[:500])  # imports
-                taken = median(seconds(stage, x, y)[0] for _ in range(1 if size == "large" else options.repeats))
-                rows.append([name, size, units, samples, taken, operations(units, samples) / taken])
+        repeats = 1 if size == "large" else options.repeats
+        rows += [[name, size, *SIZES[size], *found] for name, found in profile(*SIZES[size], repeats)]
     rate = (before + matrix_rate()) / 2
     print(f"one thread: {rate / 1e9:.0f} billion float32 operations per second in a matrix product; goal {GOAL:.0%}")
-    for name, size, units, samples, taken, speed in rows:
-        print(f"  {name:26}{size:8}{units:6} units{samples:8} samples{taken:9.3f} s{speed / rate:7.0%}")
+    for name, size, units, samples, run, taken, speed in rows:
+        share = "" if np.isnan(speed) else f"{speed / rate:7.0%}"
+        print(f"  {name:26}{size:8}{units:6} units{samples:8} samples ({run} run){taken:9.3g} s{share}", flush=True)
     if options.table is not None:
         with open(options.table, "w", newline="") as handle:
             writer = csv.writer(handle, lineterminator="\n")
-            writer.writerow(["stage", "size", "units", "samples", "seconds", "share_of_rate"])
-            writer.writerows([*row[:5], row[5] / rate] for row in rows)
+            writer.writerow(["stage", "size", "units", "samples", "samples_run", "seconds", "share_of_rate"])
+            writer.writerows([*row[:6], row[6] / rate] for row in rows)
     if not options.quick or options.output:
         quick = options.quick
         found = growth(1 if quick else options.repeats, UNITS[: 3 if quick else 4], SAMPLES[: 3 if quick else 4])

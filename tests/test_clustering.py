@@ -5,13 +5,14 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 from scipy.sparse.csgraph import connected_components
-from sklearn.cluster import SpectralClustering, kmeans_plusplus
+from sklearn.cluster import KMeans, SpectralClustering, kmeans_plusplus
 from sklearn.metrics import adjusted_rand_score
 
 from convergent import clustering
 from convergent.clustering import (
     FURTHER_SCORES,
     GROUP_MEASURES,
+    adjusted_rand_index,
     agglomerative_clusters,
     bisection,
     clusters_of_embedding,
@@ -22,6 +23,7 @@ from convergent.clustering import (
     grouping_scores,
     joint_affinity,
     joint_correlation,
+    kmeans,
     kmeans_starts,
     main_group_scores,
     nested_boundaries,
@@ -554,3 +556,34 @@ def test_starts_of_all_runs_are_those_that_scikit_learn_draws_one_after_the_othe
         same.extend((found == drawn).all(axis=1))
     # Where two points are each other's nearest, rounding decides between them.
     assert np.mean(same) > 0.95
+
+
+@pytest.mark.parametrize(("count", "clusters", "dimensions"), [(30, 1, 3), (60, 8, 5), (90, 40, 6), (12, 12, 4)])
+@pytest.mark.parametrize("at_once", [1, 2**22])
+def test_kmeans_ends_where_scikit_learn_does(generator, monkeypatch, count, clusters, dimensions, at_once):
+    monkeypatch.setattr(clustering, "DISTANCES_PER_BLOCK", at_once)
+    points = generator.normal(size=(count, dimensions))
+    starts = kmeans_starts(points, clusters, 7, np.random.RandomState(0))
+    runs = [KMeans(clusters, init=points[start], n_init=1, tol=0).fit(points) for start in starts]
+    best = min(runs, key=lambda run: run.inertia_)
+    assert same_partition(kmeans(points, starts), best.labels_)
+
+
+def test_no_cluster_is_empty_while_points_differ(generator):
+    points = generator.normal(size=(20, 3))
+    # All of a run's means in one place: all but the first are nearest to no point.
+    labels = kmeans(np.concatenate([points, points[:5]]), np.zeros((1, 6), dtype=int))
+    assert len(set(labels)) == 6
+    np.testing.assert_array_equal(labels[:5], labels[20:])
+    twice = kmeans(np.repeat(points[:3], 4, axis=0), np.arange(5)[None])
+    assert same_partition(twice, np.repeat(np.arange(3), 4))
+
+
+@pytest.mark.parametrize(("first", "second"), [(3, 5), (1, 4), (1, 1), (40, 40)])
+def test_the_adjusted_rand_index_is_scikit_learns(generator, first, second):
+    one, other = generator.integers(first, size=40), generator.integers(second, size=40)
+    assert adjusted_rand_index(one, other) == pytest.approx(adjusted_rand_score(one, other))
+    assert adjusted_rand_index(one, one) == 1
+    apart = np.arange(40)
+    assert adjusted_rand_index(apart, apart) == 1
+    assert adjusted_rand_index(apart, other) == pytest.approx(adjusted_rand_score(apart, other))

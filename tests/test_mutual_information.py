@@ -311,3 +311,21 @@ def test_slices_hold_as_many_samples_as_can_be_counted(generator):
     assert max(times[rows].sum() for rows in slices) <= module.SAMPLES_PER_PRODUCT
     with pytest.raises(StudyError, match="5000 times"):
         list(module.countable(np.array([1, 5000])))
+
+
+@pytest.mark.parametrize(("samples", "times"), [(50, 1), (5000, 1), (60, 300)])
+def test_products_of_bytes_count_as_those_of_floats_do(generator, samples, times):
+    x, y = generator.normal(size=(samples, 5)).clip(0), generator.normal(size=(samples, 4))
+    counted = generator.integers(0, times + 1, samples)
+    codes_x, codes_y = (codes(values, 7)._replace(times=counted) for values in (x, y))
+    tile = codes_x, codes_y, slice(1, 5), slice(0, 3)
+    np.testing.assert_array_equal(module.integer_counts(*tile), module.float_counts(*tile, np, {}))
+
+
+def test_either_way_gives_the_same_information(generator, monkeypatch):
+    x, y = generator.normal(size=(500, 6)), generator.normal(size=(500, 5))
+    expected = mutual_information(x, y)
+    used = []
+    monkeypatch.setattr(module, "integers_pay", lambda operations: used.append(operations) or True)
+    np.testing.assert_array_equal(mutual_information(x, y), expected)
+    assert used == [500 * 9 * 6 * 9 * 5]

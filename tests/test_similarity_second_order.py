@@ -349,8 +349,10 @@ def test_matchings_are_scipys(generator):
     assert permutation_correlation(x, y[:, :4]) == permutation_correlation(y[:, :4], x) == pytest.approx(matched)
 
 
+@pytest.mark.parametrize("most_copies", [0, 1000], ids=["linear_programme", "assignment"])
 @pytest.mark.parametrize("shape", [(1, 4), (4, 6), (7, 3), (9, 40), (60, 45)])
-def test_transport_is_the_assignment_of_replicas(generator, shape):
+def test_transport_is_the_assignment_of_replicas(generator, monkeypatch, shape, most_copies):
+    monkeypatch.setattr(matchings, "MOST_COPIES", most_copies)
     similarity = generator.uniform(-1, 1, shape)
     common = np.lcm(*shape)
     replicas = similarity.repeat(common // shape[0], axis=0).repeat(common // shape[1], axis=1)

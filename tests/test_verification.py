@@ -73,3 +73,13 @@ def test_results_without_provenance_are_refused_in_a_sentence(results, capsys):
     (results / "provenance.json").unlink()
     code, printed = verify(results, capsys)
     assert code == 2 and "provenance.json does not exist" in printed
+
+
+def test_a_study_beside_the_main_one_has_checksums_of_its_own(results, capsys):
+    (results / "noise").mkdir()
+    (results / "noise/criteria.csv").write_text("criterion,value\nA1,0.5\n")
+    save_json(results / "noise/provenance.json", {"checksums": checksums(results / "noise")})
+    assert verify(results, capsys)[0] == 0
+    (results / "noise/criteria.csv").write_text("criterion,value\nA1,0.6\n")
+    code, printed = verify(results, capsys)
+    assert code == 1 and "results/noise: criteria.csv has changed" in printed

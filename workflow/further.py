@@ -68,6 +68,15 @@ class NoisePlan:
         figures["noise/theory_error/single_label"] = "theory and simulation of the test error"
         return figures | {"noise/closed_form/small": "closed form and training step by step"}
 
+    @property
+    def results(self) -> list[str]:
+        """Everything that the study ends with."""
+        return ["<study>/noise/claims.html", *(f"<study>/figures/{name}.svg" for name in self.figures)]
+
+    def all_keys(self) -> dict[str, str]:
+        """The keys of everything that is made once, for the record."""
+        return {f"{cell.protocol} {cell.size}": self.key(cell) for cell in self.cells}
+
 
 class DynamicsPlan:
     """van Rossem & Saxe 2024: whether very different architectures learn by the same dynamics."""
@@ -103,6 +112,15 @@ class DynamicsPlan:
         if DISTANCES in made:
             figures["final_distances"] = "final distances and theory"
         return {f"dynamics/{name}": label for name, label in figures.items()}
+
+    @property
+    def results(self) -> list[str]:
+        """Everything that the study ends with."""
+        return ["<study>/dynamics/claims.html", *(f"<study>/figures/{name}.svg" for name in self.figures)]
+
+    def all_keys(self) -> dict[str, str]:
+        """The keys of everything that is made once, for the record."""
+        return {f"{cell.experiment} {cell.case}": self.key(cell) for cell in self.cells}
 
     def data(self, wildcards) -> list[str]:
         """The study's images, for the experiments that show them.

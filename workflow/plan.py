@@ -720,11 +720,20 @@ class Plan:
 
     @property
     def results(self) -> list[str]:
-        """Everything that a study ends with."""
-        names = ["scores.csv", "tables/summary.csv", "tables/similarity.csv", "config.yaml", "provenance.json"]
+        """Everything that the main study ends with."""
+        names = ["scores.csv", "tables/summary.csv", "tables/similarity.csv"]
         # The ledger is about units, of layers that all networks have.
         names += ["claims.csv", "claims.html"] if self.layers else []
         return [f"<study>/{name}" for name in names] + self.figures
+
+    @property
+    def records(self) -> list["Record"]:
+        """What is noted of each study when its results are there."""
+        return [
+            Record("", self.results, self.all_keys()),
+            Record("noise/", self.noise.results, self.noise.all_keys()),
+            Record("dynamics/", self.dynamics.results, self.dynamics.all_keys()),
+        ]
 
     @property
     def figures(self) -> list[str]:
@@ -781,6 +790,23 @@ class Plan:
         return "\n".join(
             ["", "The study stopped; what is done is kept, and the same command goes on from there.", *lines, ""]
         )
+
+
+@dataclass(frozen=True)
+class Record:
+    """What made the results of a study, noted when they are there."""
+
+    folder: str
+    results: list[str]
+    keys: dict
+
+    @property
+    def rule(self) -> str:
+        return "_".join(["write", *self.folder.split("/")[:-1], "provenance"])
+
+    @property
+    def path(self) -> str:
+        return f"<study>/{self.folder}provenance.json"
 
 
 @dataclass(frozen=True)

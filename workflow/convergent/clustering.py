@@ -8,7 +8,6 @@ Vertices are numbered jointly: the units of x first, then those of y. Leave unit
 matrices, as `group_units` does: they have no correlations. The label -1 means in no group.
 """
 
-import warnings
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -20,12 +19,14 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import eigsh
 
 from convergent.errors import StudyError
+from convergent.samples import blocks
 from convergent.statistics import mean_of
 
 PUBLISHED_THRESHOLD = 0.2
 LARGEST_DENSE = 2048  # vertices up to which all of a matrix is diagonalised; Lanczos iterations are faster beyond
 SPARSE_BELOW = 0.1  # share of edges
 EQUAL_DECIMALS = 9  # to which eigenvalues count as equal
+DISTANCES_PER_BLOCK = 2**22  # of points to means that are held at a time
 SMALLEST_ROW = 1e-10  # length below which a row of the eigenvectors is rounding error
 ASYMMETRY = 1e-8  # that the rounding of two equal correlations may leave
 
@@ -402,34 +403,90 @@ def clusters_of_embedding(embedding: np.ndarray, n_clusters: int, seed: int, res
     Raises:
         StudyError: fewer than 1 or more clusters than dimensions.
 
-    Source: Ng, Jordan & Weiss 2002; k-means: scikit-learn's, from `kmeans_starts`.
+    Source: Ng, Jordan & Weiss 2002.
     """
-    # Importing scikit-learn takes longer than clustering one layer.
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
-
     require_count(n_clusters, embedding.shape[1])
     rows = embedding[:, :n_clusters]
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     placed = np.flatnonzero(lengths > SMALLEST_ROW)
     labels = np.full(len(rows), -1)
-    if not len(placed):
-        return labels
-    starts: list[np.ndarray] = []
-
-    def start(points: np.ndarray, count: int, random_state: np.random.RandomState) -> np.ndarray:
-        # scikit-learn asks once for each run, with the points moved by their mean.
-        starts.extend([] if starts else kmeans_starts(points, count, restarts, random_state))
-        return points[starts.pop(0)]
-
-    count, seeds = min(n_clusters, len(placed)), kmeans_seeds(seed, 1)
-    solver = KMeans(count, init=start, n_init=restarts, max_iter=300, random_state=seeds[0])
-    # In one thread, so that sums do not depend on which of several finishes first.
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer rows differ than there are clusters
-        labels[placed] = renumbered(solver.fit(rows[placed] / lengths[placed]).labels_)
+    if len(placed):
+        points = rows[placed] / lengths[placed]
+        points -= points.mean(axis=0)
+        random = np.random.RandomState(kmeans_seeds(seed, 1)[0])
+        starts = kmeans_starts(points, min(n_clusters, len(placed)), restarts, random)
+        labels[placed] = renumbered(kmeans(points, starts))
     return labels
+
+
+def kmeans(points: np.ndarray, starts: np.ndarray, most_steps: int = 300) -> np.ndarray:
+    """Clusters around as many means, each point in that of the nearest: the best of runs that are made side by side.
+
+    For the few points of a graph of units, calling a library run by run takes several times longer than computing.
+
+    Args:
+        points: (points, dimensions).
+        starts: (runs, clusters) indices of the points from which each run starts.
+        most_steps: after which a run ends in any case; else it ends when no point changes its cluster.
+
+    Returns:
+        Labels (points,) of the run with the smallest sum of squared distances, the first of equal ones. A cluster is
+        empty only if fewer points differ.
+
+    Source: Lloyd 1982.
+    """
+    squares = np.einsum("nd,nd->n", points, points)
+    best, smallest = np.zeros(len(points), dtype=int), np.inf
+    for some in blocks(len(starts), max(1, DISTANCES_PER_BLOCK // (starts.shape[1] * len(points)))):
+        means = points[starts[some]]
+        labels = np.full((len(means), len(points)), -1)
+        running = np.arange(len(means))
+        for _ in range(most_steps):
+            found, distances = nearest_means(points, squares, means[running])
+            for run in np.flatnonzero((np.diff(np.sort(found, axis=1)) > 0).sum(axis=1) + 1 < means.shape[1]):
+                fill_empty(found[run], distances[run], means.shape[1])
+            changed = (found != labels[running]).any(axis=1)
+            labels[running] = found
+            running = running[changed]
+            if not len(running):
+                break
+            means[running] = cluster_means(points, labels[running], means.shape[1])
+        sums = nearest_means(points, squares, means)[1].sum(axis=1)
+        if sums.min() < smallest:
+            best, smallest = labels[sums.argmin()], sums.min()
+    return best
+
+
+def nearest_means(points: np.ndarray, squares: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest of the means (runs, clusters, dimensions) and its squared distance, both (runs, points)."""
+    every = means.reshape(-1, points.shape[1])
+    distances = (-2 * points) @ every.T
+    distances += np.einsum("cd,cd->c", every, every)
+    distances = distances.reshape(len(points), *means.shape[:2])
+    nearest = distances.argmin(axis=2)
+    smallest = np.take_along_axis(distances, nearest[..., None], axis=2)[..., 0]
+    return nearest.T, np.maximum(smallest.T + squares, 0)
+
+
+def cluster_means(points: np.ndarray, labels: np.ndarray, clusters: int) -> np.ndarray:
+    """Means (runs, clusters, dimensions) of the points in each cluster of labels (runs, points); 0 of an empty one."""
+    runs, count = labels.shape
+    cluster = (labels + clusters * np.arange(runs)[:, None]).ravel()
+    sizes = np.bincount(cluster, minlength=runs * clusters)
+    # Row by row, which points are in a cluster.
+    members = np.argsort(cluster, kind="stable") % count, np.concatenate([[0], np.cumsum(sizes)])
+    sums = csr_array((np.ones(len(cluster)), *members), shape=(len(sizes), count)) @ points
+    return (sums / np.maximum(sizes, 1)[:, None]).reshape(runs, clusters, -1)
+
+
+def fill_empty(labels: np.ndarray, distances: np.ndarray, clusters: int) -> None:
+    """Give each empty cluster the point that is farthest from its mean, in place, as long as there is one off it."""
+    for cluster in np.setdiff1d(np.arange(clusters), labels):
+        alone = np.bincount(labels, minlength=clusters)[labels] == 1
+        farthest = np.where(alone, 0.0, distances).argmax()
+        if alone[farthest] or distances[farthest] < SMALLEST_ROW:
+            return
+        labels[farthest], distances[farthest] = cluster, 0.0
 
 
 def kmeans_starts(points: np.ndarray, n_clusters: int, restarts: int, random: np.random.RandomState) -> np.ndarray:
@@ -511,11 +568,24 @@ def stability(embedding: np.ndarray, n_clusters: int, seed: int, runs: int = 10,
         Mean adjusted Rand index over all pairs of runs, of the vertices that are in a cluster: 1 = always the same
         clusters, 0 = agreement by chance only. NaN for fewer than two runs or if no vertex is in a cluster.
     """
-    from sklearn.metrics import adjusted_rand_score
-
     labels = [clusters_of_embedding(embedding, n_clusters, state, restarts) for state in kmeans_seeds(seed, runs)]
     labels = [run[run >= 0] for run in labels]
-    return mean_of([adjusted_rand_score(one, other) for one, other in combinations(labels, 2) if len(one)])
+    return mean_of([adjusted_rand_index(one, other) for one, other in combinations(labels, 2) if len(one)])
+
+
+def adjusted_rand_index(one: np.ndarray, other: np.ndarray) -> float:
+    """How far two groupings (vertices,) agree on which pairs belong together: 1 = on all, 0 = as often as by chance.
+
+    Source: Hubert & Arabie 1985.
+    """
+    (_, first), (_, second) = membership(one), membership(other)
+
+    def couples(counts: np.ndarray) -> float:
+        return float((counts * (counts - 1)).sum() / 2)
+
+    together, in_one, in_other = couples(first.T @ second), couples(first.sum(axis=0)), couples(second.sum(axis=0))
+    by_chance, most = in_one * in_other / max(couples(np.array(len(one))), 1), (in_one + in_other) / 2
+    return 1.0 if most == by_chance else (together - by_chance) / (most - by_chance)
 
 
 def bisection(affinity: np.ndarray, depth: int) -> Hierarchy:

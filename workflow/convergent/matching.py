@@ -5,7 +5,6 @@ with the largest sum of similarities (maximum-weight bipartite matching).
 """
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from convergent.errors import StudyError
 
@@ -30,6 +29,9 @@ def bipartite_match(similarity: np.ndarray) -> np.ndarray:
         >>> bipartite_match(np.array([[0.9], [0.7]]))
         array([ 0, -1])
     """
+    # Importing it takes as long as a small job, and those that only read matchings never need it.
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(checked(similarity), maximize=True)
     partners = np.full(similarity.shape[0], -1)
     partners[rows] = columns

@@ -21,7 +21,8 @@ PLACE = ["population", "layer", "measure"]
 SUMMARY = Path("tables", "summary.csv")
 VERDICT = "verdict"  # measure under which verdicts are stored
 DEVIATIONS, LEAST_SHARE, LEAST = 3, 0.02, 0.01
-RECORDED = ("scores.csv", "claims.csv", "tables/*.csv", "data/*", "networks/*/*", "statistics/**/*.npz")
+RECORDED = ("*.csv", "tables/*.csv", "data/*", "networks/*/*", "statistics/**/*.npz", "runs/**/*.npz")
+FURTHER = ("noise", "dynamics")  # folders of the studies beside the main one, with a provenance of their own
 
 
 def checksums(folder: str | Path) -> dict[str, str]:
@@ -96,14 +97,16 @@ def main(words: list[str] | None = None) -> int:
             with written_whole(options.summary) as partial:
                 stored_summary(options.folder).to_csv(partial, index=False, float_format="%.6g")
             return 0
-        broken = altered(options.folder)
+        further = [options.folder / name for name in FURTHER]
+        folders = [options.folder, *(one for one in further if (one / "provenance.json").exists())]
+        broken = [f"{folder}: {sentence}" for folder in folders for sentence in altered(folder)]
         stored = read(options.summary)
         apart = differences(stored_summary(options.folder), stored)
     except StudyError as error:
         print(f"Error: {error}")
         return 2
     for sentence in broken:
-        print(f"{options.folder}: {sentence} since the study ended.")
+        print(f"{sentence} since the study ended.")
     for sentence in apart:
         print(f"{options.folder}: {sentence}.")
     verdicts = int((stored["measure"] == VERDICT).sum())

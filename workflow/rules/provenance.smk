@@ -19,24 +19,30 @@ rule record_config:
         "../scripts/record_config.py"
 
 
-rule write_provenance:
-    input:
-        # Everything that ends a study, so that it is the last to be written.
-        [path for path in plan.results if not path.endswith("provenance.json")],
-    output:
-        "<study>/provenance.json",
-    log:
-        "<study>/logs/write_provenance.log",
-    benchmark:
-        "<study>/benchmarks/write_provenance.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    params:
-        config=config,
-        seeds=plan.all_seeds(),
-        product_keys=plan.all_keys(),
-        repository=str(plan.repository),
-    message:
-        "Writing down what made the results"
-    script:
-        "../scripts/write_provenance.py"
+for record in plan.records:
+
+    rule:
+        name:
+            record.rule
+        input:
+            # Everything that ends a study, so that this is the last to be written.
+            results=record.results,
+            config="<study>/config.yaml",
+        output:
+            record.path,
+        log:
+            f"<study>/logs/{record.rule}.log",
+        benchmark:
+            f"<study>/benchmarks/{record.rule}.tsv"
+        localrule: True
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            config=config,
+            seeds=plan.all_seeds(),
+            product_keys=record.keys,
+            repository=str(plan.repository),
+        message:
+            "Writing down what made the results"
+        script:
+            "../scripts/write_provenance.py"

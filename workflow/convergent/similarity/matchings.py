@@ -7,7 +7,6 @@ et al. 2018: matches of subspaces.
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpstrf
-from scipy.optimize import linprog
 from scipy.sparse import csr_array
 
 from convergent.errors import StudyError
@@ -18,6 +17,8 @@ from convergent.similarity.registry import UNITS, measure
 
 CANDIDATES = 8  # partners per unit with which the search for an optimal transport begins
 OPTIMALITY = 1e-9
+MOST_COPIES = 4  # of a unit of the wider layer, for an optimal transport to be found as an assignment of copies
+LARGEST_ASSIGNMENT = 2048  # of copies
 
 
 @measure(
@@ -95,8 +96,9 @@ def semi_matching(x: Representation, y: Representation) -> float:
 def optimal_transport(similarity: np.ndarray) -> float:
     """Largest sum of P_ij similarity_ij over couplings P of the uniform weights of rows and columns.
 
-    For as many rows as columns this is an assignment. Otherwise a linear programme with some pairs only is solved, and
-    pairs whose prices violate optimality are added until there are none: then it is the optimum of all pairs.
+    For as many rows as columns this is an assignment; for 64 and 96 it is one of three copies of each row to two of
+    each column. Where that takes many copies, a linear programme with some pairs only is solved, and pairs whose
+    prices violate optimality are added until there are none: then it is the optimum of all pairs.
 
     Args:
         similarity: (units_x, units_y).
@@ -105,8 +107,12 @@ def optimal_transport(similarity: np.ndarray) -> float:
         StudyError: the solver fails.
     """
     rows, columns = similarity.shape
-    if rows == columns:
-        return float(similarity[np.arange(rows), bipartite_match(similarity)].mean())
+    side = np.lcm(rows, columns)
+    if rows == columns or (side <= MOST_COPIES * max(rows, columns) and side <= LARGEST_ASSIGNMENT):
+        copies = similarity.repeat(side // rows, axis=0).repeat(side // columns, axis=1)
+        return float(copies[np.arange(side), bipartite_match(copies)].mean())
+    from scipy.optimize import linprog  # takes longer to import than most layers need it
+
     divisor = np.gcd(rows, columns)
     supply = np.concatenate([np.full(rows, columns // divisor), np.full(columns, rows // divisor)]).astype(float)
     chosen = overlapping(rows, columns) | strongest(similarity, CANDIDATES) | strongest(similarity.T, CANDIDATES).T

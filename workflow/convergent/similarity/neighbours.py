@@ -217,10 +217,26 @@ def shared_neighbours(x: np.ndarray, y: np.ndarray) -> Shared:
     return Shared(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def shared_count(x: np.ndarray, y: np.ndarray) -> int:
-    """How many neighbours the lists x (samples, k) and y (samples, k) have in common, over all samples."""
-    slices = blocks(len(x), max(1, 2**22 // x.shape[1] ** 2))
-    return sum(np.count_nonzero(x[rows, :, None] == y[rows, None, :]) for rows in slices)
+def shared_share(
+    x: Representation, y: Representation, k: int, comparison: str = "cosine", **limits: Unpack[Limits]
+) -> float:
+    """Share of the k neighbours of a sample that it has in both networks, over all samples."""
+    x, y, memory_bytes = limited(x, y, **limits)
+    lists_x, lists_y = (neighbours(network, comparison, k, memory_bytes).samples for network in (x, y))
+    if x.samples**2 <= memory_bytes // 8:
+        # Looked up, which is quicker wherever a network has more than one partner.
+        members = x.factor(f"members/{comparison}/{k}", lambda: membership(lists_x))
+        return np.count_nonzero(np.take_along_axis(members, lists_y, axis=1)) / lists_y.size
+    slices = blocks(len(lists_x), max(1, 2**22 // k**2))
+    shared = sum(np.count_nonzero(lists_x[rows, :, None] == lists_y[rows, None, :]) for rows in slices)
+    return shared / lists_x.size
+
+
+def membership(lists: np.ndarray) -> np.ndarray:
+    """Whether each sample is a neighbour of each (samples, samples), from the lists of neighbours (samples, k)."""
+    members = np.zeros((len(lists), len(lists)), dtype=bool)
+    np.put_along_axis(members, lists, True, axis=1)
+    return members
 
 
 def both(
@@ -256,8 +272,7 @@ def mutual_knn(x: Representation, y: Representation, k: int = 10, **limits: Unpa
     Raises:
         Undefined: a sample is zero in every unit, or there are not more than k samples.
     """
-    lists_x, lists_y = both(x, y, k, **limits)
-    return shared_count(lists_x, lists_y) / lists_x.size
+    return shared_share(x, y, k, **limits)
 
 
 @measure(
@@ -276,8 +291,7 @@ def mutual_knn_euclidean(x: Representation, y: Representation, k: int = 10, **li
     Raises:
         Undefined: all samples are the same, or there are not more than k.
     """
-    lists_x, lists_y = both(x, y, k, "euclidean", **limits)
-    return shared_count(lists_x, lists_y) / lists_x.size
+    return shared_share(x, y, k, "euclidean", **limits)
 
 
 @measure(
