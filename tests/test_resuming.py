@@ -1,11 +1,13 @@
 """Training that was stopped goes on to the same weights and rows, bit for bit, wherever it was stopped."""
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import torch
 from torch import nn
 
 from convergent import training
+from convergent.datasets import prepare
 from convergent.ensembles import train_together
 from convergent.errors import StudyError
 from convergent.models import build
@@ -22,6 +25,7 @@ from convergent.threads import one_thread
 from convergent.training import train
 
 KEY = "k" * 64
+SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 CAFFENET = stand_in.CAFFENET | {"dropout": 0.3}
 STEPS = 4  # of an epoch
 RECIPE = {"epochs": 3, "batch_size": 32, "learning_rate": 0.02}
@@ -254,3 +258,60 @@ def test_a_signal_before_the_first_step_writes_nothing(data, tmp_path):
             run(data, resumption)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert not list(tmp_path.iterdir())
+
+
+def test_the_job_of_the_workflow_goes_on_and_gives_all_its_products(tmp_path, monkeypatch):
+    """The script itself, run as Snakemake runs it; the files of a failed job are deleted, the state stays."""
+    prepare(
+        "digits", tmp_path / "data", options={}, downloads="", train=100, validation=50, probe=None, seed=0, key="d"
+    )
+    populations = ("trained", "epoch_0002", "untrained")
+    snakemake = SimpleNamespace(
+        rule="train_network",
+        threads=1,
+        log=[str(tmp_path / "log.txt")],
+        wildcards=SimpleNamespace(network="net1"),
+        config={"training": {"resume_minutes": None}},  # only when it is asked to end
+        input=SimpleNamespace(dataset=str(tmp_path / "data" / "dataset.json")),
+        output=SimpleNamespace(
+            weights=[str(tmp_path / "net1" / f"{population}.safetensors") for population in populations],
+            history=str(tmp_path / "net1" / "history.csv"),
+        ),
+        params=SimpleNamespace(
+            key=KEY,
+            data_key="d",
+            seeds={"initialisation": 1, "data_order": 2},
+            architecture={"name": "caffenet", "options": CAFFENET, "classes": 10},
+            training=RECIPE,
+            checkpoints={"epoch_0002": 2},
+            label_noise_seed=0,
+            device="cpu",
+        ),
+    )
+
+    def job():
+        runpy.run_path(str(SCRIPTS / "train_network.py"), init_globals={"snakemake": snakemake})
+        return [Path(path).read_bytes() for path in snakemake.output.weights]
+
+    monkeypatch.syspath_prepend(SCRIPTS)
+    rest = Resumption.rest
+
+    def ended(self, state):
+        if (state.epoch, state.step) == (3, 1):
+            os.kill(os.getpid(), signal.SIGTERM)
+        rest(self, state)
+
+    undisturbed = job()
+    with monkeypatch.context() as patch:
+        patch.setattr(Resumption, "rest", ended)
+        with pytest.raises(SystemExit):
+            job()
+    assert "Error: training was ended by SIGTERM after step 1 of epoch 3" in (tmp_path / "log.txt").read_text()
+    for path in snakemake.output.weights[1:]:
+        os.remove(path)
+    assert job() == undisturbed
+    said = (tmp_path / "log.txt").read_text()
+    assert [f"epoch {epoch}, " in said for epoch in range(4)] == [True, False, True, True]  # kept ones are given again
+    assert not (tmp_path / "net1" / "resume.safetensors").exists()
+    with open(snakemake.output.history) as handle:
+        assert [line.split(",")[0] for line in handle][1:] == ["0", "1", "2", "3"]
