@@ -1,6 +1,7 @@
 """Names, seeds and keys of a study; the pins of its two environments."""
 
 import re
+import shutil
 from itertools import combinations, product
 from pathlib import Path
 
@@ -204,3 +205,34 @@ def test_both_environments_have_the_same_pins():
     for package in ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib"):
         assert any(pin.startswith(f"{package}==") for pin in conda)
     assert {"snakemake==9.27.1", "torch==2.13.0", "torchvision==0.28.0"} <= set(pins)
+
+
+@pytest.mark.parametrize(
+    ("module", "again", "kept"),
+    [
+        ("matching.py", {"align_units", "run_controls"}, {"train_network", "compute_statistics"}),
+        ("clustering.py", {"group_units", "resample_images", "run_controls"}, {"train_network", "align_units"}),
+        ("claims.py", {"judge_claims", "write_claims_page"}, {"collect_scores", "align_units", "picture_units"}),
+        ("groundings.py", {"draw_similarity"}, {"compare_representations", "collect_scores", "draw_groups"}),
+        ("similarity/neighbours.py", {"compare_representations"}, {"align_units", "map_units", "dump_activations"}),
+        ("receptive_fields.py", {"picture_units"}, {"choose_examples", "collect_scores"}),
+        ("dumping.py", {"dump_activations"}, {"train_network", "fetch_data"}),
+        ("figures/training.py", {"draw_training_curves"}, {"draw_matching_curves", "align_units", "train_network"}),
+    ],
+)
+def test_the_code_behind_a_script_is_all_that_it_imports(monkeypatch, tmp_path, module, again, kept):
+    shutil.copytree(fingerprint.WORKFLOW, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(fingerprint, "WORKFLOW", tmp_path)
+
+    def digests():
+        fingerprint.code.cache_clear()
+        return {script: fingerprint.code(script) for script in again | kept}
+
+    before, path = digests(), tmp_path / "convergent" / module
+    text = path.read_text()
+    path.write_text(text + "\n# A remark changes nothing.\n")
+    assert digests() == before
+    path.write_text(text + "\nCHANGED = 1\n")
+    after = digests()
+    fingerprint.code.cache_clear()
+    assert {script for script in before if after[script] != before[script]} == again
