@@ -110,6 +110,7 @@ def test_ready_made_studies_pass_the_schema(file):
         ("activations.layers", [], r"`activations.layers` has 0 entries"),
         ("activations.positions_per_image", 4, r"positions_per_image` is `4` while activations.positions is all"),
         ("activations.positions", "sample", r"positions_per_image` is `null` while .* sample: give a number"),
+        ("training.networks_per_job", 0, r"`training.networks_per_job` is `0`, but must be at least 1"),
         ("training.checkpoints", [999], r"`training.checkpoints` names epoch 999"),
         ("training.random_crop", True, r"`training.random_crop` is `true`, but the images of digits have no margin"),
         (
@@ -164,6 +165,13 @@ def test_a_module_that_is_called_twice_is_refused_before_any_job():
     config = changed("architecture", {"name": "resnet18"})
     with pytest.raises(StudyError, match=r"`activations.layers` names layer1.0.relu, which does not give exactly one"):
         completed(changed("activations.layers", ["layer1.0.relu"], config))
+
+
+def test_networks_that_cannot_train_together_are_not_asked_to():
+    other = changed("activations.layers", ["layer1"], changed("architecture", {"name": "resnet18"}))
+    with pytest.raises(StudyError, match=r"`training.networks_per_job` is `2`, but only networks of caffenet and mlp"):
+        completed(changed("training.networks_per_job", 2, other))
+    completed(changed("training.networks_per_job", 1, other))
 
 
 def test_without_stored_activations_nothing_is_asked_for_that_needs_them():

@@ -479,6 +479,22 @@ def test_a_users_own_network_and_arrays(tmp_path):
     assert planned(tmp_path, *words, config=config)["fetch_data"] == 1
 
 
+def test_networks_that_train_together_become_what_they_are_alone(finished, tmp_path):
+    copy_workflow(tmp_path)
+    snakemake(tmp_path, f"{RESULTS}/tables/networks.csv", training={"networks_per_job": 2})
+    assert {log.stem for log in (tmp_path / RESULTS / "logs/train_network").iterdir()} == {"net1..net2", "net3"}
+    for network in ("net1", "net2", "net3"):
+        here, there = (folder / RESULTS / "networks" / network for folder in (tmp_path, finished))
+        assert {path.name for path in here.iterdir()} == {path.name for path in there.iterdir()}
+        for stage, most in {"untrained": 0, "trained": 0 if network == "net3" else 0.02}.items():
+            found, expected = (load_file(folder / f"{stage}.safetensors") for folder in (here, there))
+            assert max(float((found[name] - expected[name]).abs().max()) for name in expected) <= most
+        for row, other in zip(rows(here / "history.csv"), rows(there / "history.csv"), strict=True):
+            # Training enlarges differences of rounding.
+            apart = 1e-5 if int(row["epoch"]) < 3 else 0.01
+            assert float(row["validation_loss"]) == pytest.approx(float(other["validation_loss"]), abs=apart)
+
+
 def test_tiles_give_the_scores_of_the_whole(finished, tmp_path):
     shutil.copytree(finished, tmp_path / "copy")
     folder = tmp_path / "copy"

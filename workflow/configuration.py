@@ -17,7 +17,7 @@ from jsonschema.exceptions import ValidationError
 
 from convergent import datasets
 from convergent.activations import choose_positions
-from convergent.architectures import complete_options
+from convergent.architectures import complete_options, trains_together
 from convergent.datasets.corruptions import check_strength
 from convergent.decays import decay_name
 from convergent.errors import StudyError, did_you_mean
@@ -223,6 +223,13 @@ def check_meaning(config: dict) -> None:
         raise StudyError(
             f"config key `training.random_crop` is `true`, but the images of {name} have no margin to crop from: "
             "set it to false, and use training.shift."
+        )
+    together = training["networks_per_job"] or 1
+    here = [source.architecture["name"] for source in sources if source.kind == "trained"]
+    if together > 1 and not any(map(trains_together, here)):
+        raise StudyError(
+            f"config key `training.networks_per_job` is `{together}`, but only networks of caffenet and mlp train "
+            "together, and none is trained here: leave it null."
         )
     if max(training["checkpoints"], default=0) > training["epochs"]:
         raise StudyError(
