@@ -4,7 +4,6 @@ Source: Li et al. 2016, section 2: units are channels or neurons, samples are po
 are those that leave a layer. `activations` says which sample each row is and reads the files.
 """
 
-import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -225,18 +224,9 @@ def recording(folder: str | Path, rows: Rows, key: str, **described: object) -> 
     """
     folder = Path(folder)
     (folder / RECORD).unlink(missing_ok=True)  # from here on the folder is unfinished
-    try:
-        with ExitStack() as files:  # closes all files, then gives them their names
-            made = Recording(folder, rows, files)
-            yield made
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise StudyError(
-            f"{folder} cannot be written ({error.strerror or error}): free space on the disk, or record "
-            "fewer positions or float16."
-        ) from error
-
+    with ExitStack() as files:  # closes all files, then gives them their names
+        made = Recording(folder, rows, files)
+        yield made
     positions_of = {f"positions/{layer}": at.astype(np.int32) for layer, (_, at) in rows.chosen.items()}
     save_arrays(folder / SAMPLES, key, images=rows.indices.astype(np.int64), **positions_of)
     record = {
