@@ -70,8 +70,7 @@ def sealed(inputs: Iterable[str | Path], outputs: Iterable[str | Path]) -> Itera
         StudyError: an input is not what its seal says; a later job has undertaken to write an output; the disk is full
             or read-only.
     """
-    for path in inputs:
-        require_sealed(path)
+    require_sealed(*inputs)
     writer, outputs = uuid.uuid4().hex, [Path(path) for path in outputs]
     for path in outputs:
         _writers[path] = writer
@@ -93,19 +92,25 @@ def seal_of(path: str | Path) -> Path:
     return Path(path).with_name(f".{Path(path).name}.seal")
 
 
-def require_sealed(path: str | Path) -> None:
-    """Raise StudyError if a file has a seal that does not fit it."""
-    try:
-        seal = seal_of(path).read_text()
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError):  # damaged itself
-        seal = ""
-    if Path(path).is_file() and file_digest(path) != seal:
+def require_sealed(*paths: str | Path) -> None:
+    """Raise StudyError, naming them all, if there are files with seals that do not fit them."""
+    altered = [str(path) for path in paths if Path(path).is_file() and not _fits_seal(path)]
+    if altered:
+        are, were, them = ("is", "it was", "it") if len(altered) == 1 else ("are", "they were", "them")
         raise StudyError(
-            f"{path} is not as it was written (it was damaged or edited, or another run wrote it): delete it and run "
-            "the study again."
+            f"{', '.join(altered)} {are} not as {were} written (damaged or edited "
+            f"since, or written by another run): delete {them} and run the study again."
         )
+
+
+def _fits_seal(path: str | Path) -> bool:
+    """Whether a file is what its seal says, or has none."""
+    try:
+        return seal_of(path).read_text() == file_digest(path)
+    except FileNotFoundError:
+        return True
+    except ValueError:  # the seal itself is damaged
+        return False
 
 
 def require_own(path: Path) -> None:
