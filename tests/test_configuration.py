@@ -162,6 +162,51 @@ def test_an_unknown_key_of_any_kind_is_one_sentence(key):
     assert outcome({"study": "mine", "maps": {key: {key: float("nan")}}}) == "refused"
 
 
+HOSTILE_NAMES = (
+    "../up",
+    "a/b",
+    "a b",
+    "$(touch executed)",
+    "; touch executed",
+    "a\nb",
+    ".",
+    "..",
+    "-rf",
+    "é",
+    "",
+    "x" * 300,
+)
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+@pytest.mark.parametrize("place", ["study", "network", "layer", "layer of a network", "probe", "mapped layer"])
+def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path, monkeypatch, place, name):
+    """None of them reaches a path or a shell."""
+    monkeypatch.chdir(tmp_path)
+    changes = {
+        "study": {"study": name},
+        "network": {"networks": [{"trained": 2, "name": name}]},
+        "layer": {"activations": {"layers": [name]}},
+        "layer of a network": {"networks": [{"trained": 2, "layers": {name: "fc6"}}]},
+        "probe": {"probes": [{"name": name, "corruption": "noise", "strength": 0.1}]},
+        "mapped layer": {"maps": {"layers": [name]}},
+    }
+    assert outcome({"study": "mine", **changes[place]}) == "refused"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_with_braces_are_refused(tmp_path, monkeypatch):
+    """Snakemake takes what stands in braces for a wildcard."""
+    monkeypatch.chdir(tmp_path)
+    np.savez("my{1}.npz", images=np.zeros((20, 5, 4), dtype=np.float32), labels=np.arange(20) % 2)
+    with pytest.raises(StudyError, match=r"`dataset`: the name 'my\{1\}\.npz' has braces"):
+        completed({"study": "mine", "dataset": {"name": "arrays", "validation": 8, "options": {"images": "my{1}.npz"}}})
+    Path("a{b}.pt").write_bytes(b"")
+    networks = [{"trained": 1}, {"checkpoint": "a{b}.pt", "name": "other"}]
+    with pytest.raises(StudyError, match=r"`networks\.1`: the name 'a\{b\}\.pt' has braces"):
+        completed({"study": "mine", "networks": networks})
+
+
 def test_more_tiles_than_can_be_planned_are_refused():
     with pytest.raises(StudyError, match=r"`networks_per_tile` is 2, which divides 10000 networks into 12502500 tiles"):
         completed({"study": "mine", "networks": 10_000, "networks_per_tile": 2})

@@ -208,6 +208,7 @@ def check_meaning(config: dict) -> None:
     with naming("dataset"):
         shape = datasets.image_shape(name, options)
         *_, probe = datasets.check_sizes(name, options, dataset["train"], dataset["validation"], dataset["probe"])
+        check_files(datasets.input_files(name, options))
     if probe < FEWEST_IMAGES:
         raise StudyError(
             f"config key `dataset.probe` leaves {probe} images to compare networks on: use at least {FEWEST_IMAGES}, "
@@ -273,6 +274,8 @@ def check_source(source: Source, config: dict, probe: int) -> None:
         layers = source.shapes
     if source.kind == "checkpoint" and not Path(source.entry["checkpoint"]).is_file():
         raise StudyError(f"config key `{source.key}.checkpoint`: there is no file {source.entry['checkpoint']}.")
+    with naming(source.key):
+        check_files(source.entry[name] for name in ("checkpoint", "activations", "untrained") if name in source.entry)
     channels = source.images[0]
     for name in ("mean", "std"):
         if name in source.entry and len(source.entry[name]) != channels:
@@ -284,6 +287,13 @@ def check_source(source: Source, config: dict, probe: int) -> None:
     images = probe if source.runs_here else source.arrays["activations"][1]
     if stored(config):
         check_bins(config["information"]["bins"], images, activations, layers)
+
+
+def check_files(files: Iterable[str | Path]) -> None:
+    """Raise StudyError if the name of a user's file has braces, between which the workflow looks for wildcards."""
+    for file in files:
+        if {"{", "}"} & set(str(file)):
+            raise StudyError(f"the name {str(file)!r} has braces, which no input file may have: rename it.")
 
 
 def check_maps(sources: list[Source], positions: str) -> None:

@@ -31,7 +31,7 @@ MALFORMED = {
         "`a` is unknown",
     ),
     "date": ("study: 2026-01-01\n", "`study` is"),
-    "cycle": ("study: x\ndataset: &d {name: digits, options: *d}\n", "config key `dataset"),
+    "cycle": ("study: x\ndataset: &d {name: digits, options: *d}\n", None),
 }
 
 

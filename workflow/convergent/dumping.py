@@ -249,8 +249,8 @@ def require_names(layers: Iterable[str]) -> None:
     for layer in layers:
         if not LAYER_NAME.fullmatch(layer):
             raise StudyError(
-                f"no layer can be called {layer!r}, because a file is named after it: use letters, digits, underscores "
-                "and dots, and begin with none of the dots."
+                f"no layer can be called {layer!r}, because a file is named after it: use at most 200 letters, digits, "
+                "underscores and dots, and begin with none of the dots."
             )
 
 
