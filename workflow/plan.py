@@ -131,7 +131,7 @@ class Plan:
         self.training = {
             name: value
             for name, value in config["training"].items()
-            # The floor, and how often its state is written, change nothing in a network, so they may not train it again;
+            # The floor and how often the state is written change nothing in a network, so they may not train it again;
             # checkpoints are outputs, and which networks train together is not for each of them to know.
             if name not in ("accuracy_floor", "checkpoints", "resume_minutes", "networks_per_job")
         }

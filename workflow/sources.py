@@ -6,6 +6,7 @@ that were recorded elsewhere. Each entry becomes a `Source`; the plan asks a sou
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -166,8 +167,8 @@ def sources_of(config: dict) -> list[Source]:
                 wanted=entry.get("layers", config["activations"]["layers"]),
             )
         )
-    names = [name for source in sources for name in source.networks]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    names = Counter(name for source in sources for name in source.networks)
+    if twice := next((name for name, count in names.items() if count > 1), None):
         raise StudyError(f"config key `networks` gives two networks the name {twice}: give one another `name`.")
     if len(names) < 2:
         raise StudyError("config key `networks` gives one network, but the study compares pairs: add another.")

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(workflow.current_basedir.get_path_or_uri(secret_free
 # The user's own modules in the working directory, for architectures given as package.module:function.
 sys.path.append(os.getcwd())
 
-from configuration import ORIGIN, completed, require_own_place
+from configuration import ORIGIN, completed, require_own_place, require_writable
 from convergent.errors import StudyError
 from fingerprint import code
 from plan import EXAMPLE_STAGES, Plan, any_of
@@ -35,6 +35,8 @@ study_folder = workflow.pathvars.apply("<study>")
 
 try:
     require_own_place(study_folder, plan.study, config_file)
+    if workflow.is_main_process:
+        require_writable(study_folder)
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 
