@@ -20,8 +20,9 @@ rule train_network:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=needs.memory("train_network"),
+        runtime=needs.minutes("train_network"),
+        gpu=needs.gpus,
     params:
         key=plan.network_key,
         data_key=plan.data_key,
@@ -53,8 +54,8 @@ rule adopt_network:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=needs.memory("adopt_network"),
+        runtime=needs.minutes("adopt_network"),
     params:
         key=plan.network_key,
         seeds=plan.seeds,
@@ -85,8 +86,8 @@ rule check_networks:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("small"),
+        runtime=needs.minutes("small"),
     params:
         code=code("check_networks"),
         networks=plan.trained_here,
