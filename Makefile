@@ -5,7 +5,7 @@ CORES  ?= all
 BIN    := .venv/bin
 PINS   := envs/requirements.txt
 
-.PHONY: study test verify env lint clean
+.PHONY: study test test-slurm verify env lint clean
 
 # The default study and its report.
 study: env
@@ -16,6 +16,12 @@ study: env
 # Formatting, lint, and the whole test suite.
 test: env lint
 	$(BIN)/python -m pytest
+
+# The cluster profile on a real Slurm, which is started here for it: minutes, and root.
+test-slurm: env
+	@command -v slurmctld >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends slurm-wlm munge; }
+	$(BIN)/python -m pip install --quiet --requirement envs/slurm.txt
+	SLURM_TESTS=1 $(BIN)/python -m pytest tests/slurm
 
 # Whether results/digits is whole and says what the published run said.
 verify: env

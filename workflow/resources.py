@@ -15,14 +15,15 @@ from convergent.statistics import pairs
 from plan import Plan, population_of, vars_of
 from sources import rows_and_units
 
-# Memory in MB. On a cluster Snakemake starts itself twice around a job's own Python, and counts as part of the job.
-LAUNCHING = 400
+# Memory in MB. On a cluster Snakemake starts itself two or three times around a job's own Python, and counts as part
+# of the job: 200 MB each.
+LAUNCHING = 600
 PLAIN, WITH_TORCH = 250, 500  # Python with NumPy, SciPy, Matplotlib; with torch
 CUDA = 3000  # what torch takes of the main memory once it talks to a GPU
 PART = 2  # of data: temporary copies
 
 # Run time in seconds.
-STARTING = 120  # imports over a slow network file system
+STARTING = 300  # three times Snakemake, and imports over a slow network file system
 SLOWER = 2  # than the machine that the estimates were measured on
 GPU_SPEEDUP = 25  # of a network, against one core
 
