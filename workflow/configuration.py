@@ -24,7 +24,7 @@ from convergent.architectures import complete_options, trains_together
 from convergent.datasets.corruptions import check_strength
 from convergent.decays import decay_name
 from convergent.errors import StudyError, did_you_mean
-from sources import Source, in_common, sources_of
+from sources import Source, in_common, rows_and_units, sources_of
 
 FEWEST_IMAGES = 4
 MOST_TILES = 10_000
@@ -452,11 +452,7 @@ def check_positions(activations: dict, layers: dict[str, tuple | None]) -> None:
 def check_bins(bins: int, probe: int, activations: dict, layers: dict[str, tuple]) -> None:
     """Raise StudyError unless every layer has at least as many samples as there are bins."""
     for layer, shape in layers.items():
-        per_image = {
-            "all": math.prod(shape[1:] if len(shape) == 3 else shape[:-1]),
-            "sample": activations["positions_per_image"],
-        }
-        samples = probe * (per_image.get(activations["positions"], 1) if len(shape) > 1 else 1)
+        samples = probe * rows_and_units(shape, activations)[0]
         if samples < bins:
             raise StudyError(
                 f"config key `information.bins` is {bins}, but layer {layer} has only {samples} samples: use fewer "

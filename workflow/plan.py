@@ -877,7 +877,14 @@ class Plan:
     def mistakes(self, folder: str, since: float) -> str:
         """The sentences with which jobs ended since a point in time, for the end of what the user reads."""
         logs = [path for path in Path(folder, "logs").rglob("*.log") if path.stat().st_mtime >= since]
-        lines = [line for path in sorted(logs) for line in path.read_text().splitlines() if line.startswith("Error: ")]
+        lines = []
+        for path in sorted(logs):
+            written = path.read_text().splitlines()
+            if not any(line.startswith("done in ") for line in written):
+                lines += [line for line in written if line.startswith("Error: ")] or [
+                    f"Error: the job of {path} was ended from outside before it was done, as a scheduler ends one that "
+                    "takes more memory or time than it asked for."
+                ]
         return "\n".join(
             ["", "The study stopped; what is done is kept, and the same command goes on from there.", *lines, ""]
         )

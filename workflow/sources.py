@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 
 from convergent.architectures import complete_options
 from convergent.datasets import class_count, image_shape
@@ -224,3 +225,20 @@ def in_common(sources: Iterable[Source]) -> list[str]:
     """The layers that every network has, in the order of the first."""
     first, *others = [source.layers for source in sources]
     return [layer for layer in first if all(layer in layers for layers in others)]
+
+
+def rows_and_units(shape: tuple[int, ...], activations: dict) -> tuple[int, int]:
+    """How many samples (rows) one image gives of a layer, and how many units.
+
+    Args:
+        shape: of the layer's output for one image: (channels, height, width), (tokens, units) or (units,).
+        activations: the section of the configuration.
+    """
+    channels, places = (shape[0], shape[1:]) if len(shape) == 3 else (shape[-1], shape[:-1])
+    if not places:
+        return 1, channels
+    if activations["positions"] == "flatten":
+        return 1, channels * prod(places)
+    return {"all": prod(places), "sample": activations["positions_per_image"]}.get(
+        activations["positions"], 1
+    ), channels

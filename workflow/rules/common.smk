@@ -15,6 +15,7 @@ from configuration import ORIGIN, completed, require_own_place, require_writable
 from convergent.errors import StudyError
 from fingerprint import code
 from plan import EXAMPLE_STAGES, Plan, any_of
+from resources import Needs
 
 try:
     # Jobs on a cluster parse the workflow again; what the main process has checked need not be checked there.
@@ -22,6 +23,8 @@ try:
     plan = Plan(config)
 except StudyError as error:
     raise WorkflowError(str(error)) from None
+
+needs = Needs(plan, submitting=workflow.is_main_process)
 
 
 pathvars:

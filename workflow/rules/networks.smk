@@ -29,8 +29,9 @@ for training in plan.trainings:
             "../../envs/environment.yaml"
         threads: plan.readers
         resources:
-            mem_mb=2000,
-            runtime=60 * len(training.trained),
+            mem_mb=needs.memory("train_network", networks=len(training.trained)),
+            runtime=needs.minutes("train_network", networks=len(training.trained)),
+            gpu=needs.gpus,
         params:
             runs=training.runs,
             data_key=plan.data_key,
@@ -60,8 +61,8 @@ rule adopt_network:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=needs.memory("adopt_network"),
+        runtime=needs.minutes("adopt_network"),
     params:
         key=plan.network_key,
         seeds=plan.seeds,
@@ -92,8 +93,8 @@ rule check_networks:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("small"),
+        runtime=needs.minutes("small"),
     params:
         code=code("check_networks"),
         networks=plan.trained_here,
