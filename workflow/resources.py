@@ -6,7 +6,7 @@ machine nothing of this matters. Nothing here enters a result: no estimate is a 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, prod
 
