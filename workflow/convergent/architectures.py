@@ -247,7 +247,8 @@ def networks_together(name: str, options: dict, input_shape: Shape, classes: int
     Training together saves what a step costs beside its arithmetic, so that it pays for small networks and batches
     only; nor does it help if the maps of several networks no longer fit the processor's cache. The rule looks at the
     numbers that the largest layer of one network gives for a batch, and stays below those that gained little or lost.
-    Measured by `benchmarks/training.py` on one thread, user time one by one over user time together:
+    Measured on one thread, user time by `training.train` over user time together (`benchmarks/training.py` compares
+    with a plain loop, which does less):
 
         network, images, batch             largest layer  networks  times as fast
         mlp, 1 x 8 x 8, 32                         4,096     4..64       2.2..4.8
