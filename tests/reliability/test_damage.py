@@ -1,5 +1,6 @@
 """A file of every kind is truncated, emptied, changed in one bit: the job that reads it refuses it by name."""
 
+import os
 import re
 
 import pytest
@@ -7,7 +8,7 @@ from small_study import RESULTS, products, run
 
 pytestmark = pytest.mark.reliability
 
-# Each wave: what is asked for anew -> the files that the job making it finds damaged.
+# Each wave: what is asked for anew, none made from another -> the files that the job making it finds damaged.
 WAVES = (
     {
         "activations/net1/trained/dump.json": (
@@ -18,7 +19,6 @@ WAVES = (
     {
         "statistics/trained/fc1/1-1.npz": ("activations/net1/trained/fc1.npy", "activations/net2/trained/dump.json"),
         "alignment/noise/1-1.csv": ("statistics/noise/fc2/1-1.npz",),
-        "claims.csv": ("scores.csv", "tables/draws.csv"),
     },
     {
         "scores.csv": (
@@ -36,8 +36,9 @@ WAVES = (
         "figures/groups/fc1.svg": ("groups/trained/fc1/1-1.npz",),
         "figures/filters.svg": ("pictures/net1.npz",),
         "figures/training_curves.svg": ("networks/net2/history.csv",),
-        "claims.html": ("claims.csv", "figures/filters.png"),
     },
+    {"claims.csv": ("scores.csv", "tables/draws.csv")},
+    {"claims.html": ("claims.csv", "figures/filters.png")},
 )
 HARMS = {
     "truncated": lambda content: content[: len(content) // 2],
@@ -58,8 +59,9 @@ def spoil(folder, files, harm):
     done = []
     for file in files:
         path = folder / RESULTS / file
-        content = path.read_bytes()
+        content, times = path.read_bytes(), path.stat()
         path.write_bytes(HARMS[harm](content))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # a disk that fails leaves no date
         if path.read_bytes() != content:
             done.append(file)
     return done

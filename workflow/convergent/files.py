@@ -71,11 +71,14 @@ def sealed(inputs: Iterable[str | Path], outputs: Iterable[str | Path]) -> Itera
     """
     require_sealed(*inputs)
     writer, outputs = uuid.uuid4().hex, [Path(path) for path in outputs]
-    for path in outputs:
-        _writers[path] = writer
-        with written_whole(seal_of(path)) as partial:
-            partial.write_text(writer)
     try:
+        for path in outputs:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                seal_of(path).write_text(writer)
+            except OSError as error:
+                raise unwritable(path, error) from error
+            _writers[path] = writer
         yield
         for path in outputs:
             require_own(path)
