@@ -24,6 +24,17 @@ def test_the_guide_names_what_is_there(tmp_path):
     assert "noise/claims.html" in plan.guide(str(tmp_path)) and "scores.csv" not in plan.guide(str(tmp_path))
 
 
+def test_the_end_names_what_went_wrong(tmp_path):
+    plan, logs = Plan(completed({"study": "mine"})), tmp_path / "logs"
+    logs.mkdir()
+    (logs / "well.log").write_text("Error: of a file that was there before\ndone in 3.0 s\n")
+    (logs / "wrong.log").write_text("so far\nError: the file is not there.\n")
+    assert plan.mistakes(str(tmp_path), since=0).count("Error: ") == 1
+    # One that a scheduler kills writes nothing any more.
+    (logs / "killed.log").write_text("1 of 2 epochs\n")
+    assert f"Error: the job of {logs / 'killed.log'} was ended from outside" in plan.mistakes(str(tmp_path), since=0)
+
+
 def planned(**changes):
     return Plan(completed({"study": "mine", **changes}))
 
