@@ -161,7 +161,7 @@ def main() -> None:
             ]
             print(f"  {name:37}{count:9}{''.join(columns)}{ratio:7.2f}{difference:12.1e}", flush=True)
             if count in TABLED:
-                size, peer = f"{count} networks", f"a loop in {of('torch')}"
+                size, peer = f"{count} network{'s' if count > 1 else ''}", f"a loop in {of('torch')}"
                 what = f"training, {name}"
                 comparisons.append(Comparison(what, size, peer, 1, "float32", count * one, count * other, difference))
     keep(comparisons, options.table)
