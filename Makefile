@@ -5,7 +5,7 @@ CORES  ?= all
 BIN    := .venv/bin
 PINS   := envs/requirements.txt
 
-.PHONY: study test verify env lint clean
+.PHONY: study test test-reliability test-slurm verify env lint clean
 
 # The default study and its report.
 study: env
@@ -16,6 +16,16 @@ study: env
 # Formatting, lint, and the test suite, in two processes: its studies keep two cores busy each.
 test: env lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+# The slow tests: kills, full disks, damaged files, two runs at once, thousands of configs.
+test-reliability: env
+	$(BIN)/python -m pytest -m reliability
+
+# The cluster profile on a real Slurm, which is started here for it: minutes, and root.
+test-slurm: env
+	@command -v slurmctld >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends slurm-wlm munge; }
+	$(BIN)/python -m pip install --quiet --requirement envs/slurm.txt
+	SLURM_TESTS=1 $(BIN)/python -m pytest tests/slurm
 
 # Whether results/digits is whole and says what the published run said.
 verify: env

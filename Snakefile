@@ -35,11 +35,14 @@ include: "workflow/rules/dynamics.smk"
 include: "workflow/rules/provenance.smk"
 
 
+# Not worth submitting, or, as downloads, not possible where computing nodes have no internet.
 localrules:
     all,
     noise,
     dynamics,
     everything,
+    fetch_data,
+    check_networks,
     record_config,
 
 

@@ -30,6 +30,7 @@ SCRIPTS = {
     "sparse_mapping": ["--units", "64", "--samples", "1000"],
     "similarity": ["--units", "64", "--samples", "1000", "--repeats", "1"],
     "similarity_samples": ["--units", "64", "--samples", "1000", "--rsa-samples", "500", "--draws", "20"],
+    "training": ["--networks", "1", "4", "--repeats", "1", "--only", "default study"],
     "noise": ["--samples", "10", "--steps", "50", "--repeats", "1"],
     "dynamics": ["--settings", "narrow", "--steps", "3", "--repeats", "1"],
 }

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import resource
 import time
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+SQUARE = 3072  # side of the matrices that give the machine's rate
 
 
 class Comparison(NamedTuple):
@@ -51,6 +54,20 @@ def seconds(function: Callable, *arguments) -> tuple[float, object]:
     started = time.perf_counter()
     result = function(*arguments)
     return time.perf_counter() - started, result
+
+
+def user_seconds(function: Callable, *arguments) -> tuple[float, object]:
+    """How long a call keeps the processor busy, whatever else the machine does, and its result."""
+    started = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    result = function(*arguments)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_utime - started, result
+
+
+def matrix_rate(clock: Callable = seconds) -> float:
+    """Floating-point operations per second of a float32 product of two square matrices, as fast as any of three."""
+    generator = np.random.default_rng(0)
+    x, y = (generator.normal(size=(SQUARE, SQUARE)).astype(np.float32) for _ in range(2))
+    return 2 * SQUARE**3 / min(clock(np.matmul, x, y)[0] for _ in range(3))
 
 
 def rectified_networks(units: int, samples: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

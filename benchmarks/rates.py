@@ -14,7 +14,7 @@ from statistics import median
 from typing import NamedTuple
 
 import numpy as np
-from common import parser_of, rectified_networks, seconds
+from common import matrix_rate, parser_of, rectified_networks, seconds
 from threadpoolctl import threadpool_limits
 
 from convergent.clustering import group_units
@@ -29,16 +29,8 @@ FIGURE = Path(__file__).parents[1] / "docs" / "figures" / "stage_growth.png"
 SIZES = {"small": (64, 2_000), "medium": (512, 10_000), "large": (4096, 100_000)}  # units, samples
 MOST_SAMPLES = 10_000  # but for moments; what takes longer is computed from the time for these
 BINS = 10
-SQUARE = 3072  # side of the matrices that give the rate
 GOAL = 0.6
 UNITS, SAMPLES = (64, 128, 256, 512), (1_250, 2_500, 5_000, 10_000)
-
-
-def matrix_rate() -> float:
-    """Floating-point operations per second of a float32 product of two square matrices."""
-    generator = np.random.default_rng(0)
-    x, y = (generator.normal(size=(SQUARE, SQUARE)).astype(np.float32) for _ in range(2))
-    return 2 * SQUARE**3 / min(seconds(np.matmul, x, y)[0] for _ in range(3))
 
 
 def of_pair(x: np.ndarray, y: np.ndarray) -> None:

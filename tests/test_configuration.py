@@ -1,13 +1,18 @@
 """The configuration: complete, and each mistake told in one sentence that names key, finding and remedy."""
 
+import os
 import re
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
+from config_fuzzer import configs, outcome
+from hypothesis import HealthCheck, given, settings
 
-from configuration import ORIGIN, completed, require_own_place, schema
+from configuration import ORIGIN, completed, require_own_place, require_writable, schema
 from convergent.errors import StudyError
 
 ROOT = Path(__file__).parents[1]
@@ -110,6 +115,7 @@ def test_ready_made_studies_pass_the_schema(file):
         ("activations.layers", [], r"`activations.layers` has 0 entries"),
         ("activations.positions_per_image", 4, r"positions_per_image` is `4` while activations.positions is all"),
         ("activations.positions", "sample", r"positions_per_image` is `null` while .* sample: give a number"),
+        ("training.networks_per_job", 0, r"`training.networks_per_job` is `0`, but must be at least 1"),
         ("training.checkpoints", [999], r"`training.checkpoints` names epoch 999"),
         ("training.random_crop", True, r"`training.random_crop` is `true`, but the images of digits have no margin"),
         (
@@ -144,6 +150,69 @@ def test_a_mistake_is_one_sentence(path, value, sentence):
     assert str(caught.value).startswith("config key `")
 
 
+@settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(configs())
+def test_any_config_is_refused_in_one_sentence_or_can_be_planned(config):
+    """Many more are tried among the slow tests of reliability."""
+    outcome(config)
+
+
+@pytest.mark.parametrize("key", ["a\nb", "\x1b[31m", 3, None, (1, 2)])
+def test_an_unknown_key_of_any_kind_is_one_sentence(key):
+    assert outcome({"study": "mine", key: 1}) == outcome({"study": "mine", "training": {key: 1}}) == "refused"
+    assert outcome({"study": "mine", "maps": {key: {key: float("nan")}}}) == "refused"
+
+
+HOSTILE_NAMES = (
+    "../up",
+    "a/b",
+    "a b",
+    "$(touch executed)",
+    "; touch executed",
+    "a\nb",
+    ".",
+    "..",
+    "-rf",
+    "é",
+    "",
+    "x" * 300,
+)
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+@pytest.mark.parametrize("place", ["study", "network", "layer", "layer of a network", "probe", "mapped layer"])
+def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path, monkeypatch, place, name):
+    """None of them reaches a path or a shell."""
+    monkeypatch.chdir(tmp_path)
+    changes = {
+        "study": {"study": name},
+        "network": {"networks": [{"trained": 2, "name": name}]},
+        "layer": {"activations": {"layers": [name]}},
+        "layer of a network": {"networks": [{"trained": 2, "layers": {name: "fc6"}}]},
+        "probe": {"probes": [{"name": name, "corruption": "noise", "strength": 0.1}]},
+        "mapped layer": {"maps": {"layers": [name]}},
+    }
+    assert outcome({"study": "mine", **changes[place]}) == "refused"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_with_braces_are_refused(tmp_path, monkeypatch):
+    """Snakemake takes what stands in braces for a wildcard."""
+    monkeypatch.chdir(tmp_path)
+    np.savez("my{1}.npz", images=np.zeros((20, 5, 4), dtype=np.float32), labels=np.arange(20) % 2)
+    with pytest.raises(StudyError, match=r"`dataset`: the name 'my\{1\}\.npz' has braces"):
+        completed({"study": "mine", "dataset": {"name": "arrays", "validation": 8, "options": {"images": "my{1}.npz"}}})
+    Path("a{b}.pt").write_bytes(b"")
+    networks = [{"trained": 1}, {"checkpoint": "a{b}.pt", "name": "other"}]
+    with pytest.raises(StudyError, match=r"`networks\.1`: the name 'a\{b\}\.pt' has braces"):
+        completed({"study": "mine", "networks": networks})
+
+
+def test_more_tiles_than_can_be_planned_are_refused():
+    with pytest.raises(StudyError, match=r"`networks_per_tile` is 2, which divides 10000 networks into 12502500 tiles"):
+        completed({"study": "mine", "networks": 10_000, "networks_per_tile": 2})
+
+
 def test_the_readmes_study_is_one():
     text = (ROOT / "README.md").read_text()
     completed(yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]))
@@ -164,6 +233,13 @@ def test_a_module_that_is_called_twice_is_refused_before_any_job():
     config = changed("architecture", {"name": "resnet18"})
     with pytest.raises(StudyError, match=r"`activations.layers` names layer1.0.relu, which does not give exactly one"):
         completed(changed("activations.layers", ["layer1.0.relu"], config))
+
+
+def test_networks_that_cannot_train_together_are_not_asked_to():
+    other = changed("activations.layers", ["layer1"], changed("architecture", {"name": "resnet18"}))
+    with pytest.raises(StudyError, match=r"`training.networks_per_job` is `2`, but only networks of caffenet and mlp"):
+        completed(changed("training.networks_per_job", 2, other))
+    completed(changed("training.networks_per_job", 1, other))
 
 
 def test_without_stored_activations_nothing_is_asked_for_that_needs_them():
@@ -211,6 +287,19 @@ def test_results_need_a_folder(tmp_path):
     (tmp_path / "results").write_text("")
     with pytest.raises(StudyError, match="results is a file"):
         require_own_place(str(tmp_path / "results" / "mine"), "mine", None)
+
+
+def test_results_need_room_and_a_folder_that_takes_files(tmp_path, monkeypatch):
+    folder = str(tmp_path / "results" / "mine")
+    require_writable(folder)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=1_200_000))
+        with pytest.raises(StudyError, match=r"results.mine, but its disk has only 1\.2 MB left: free space"):
+            require_writable(folder)
+    monkeypatch.setattr(os, "access", lambda place, mode: False)  # to the superuser permissions do not matter
+    with pytest.raises(StudyError, match=r"results.mine, but \S+ cannot be written to: make it writable"):
+        require_writable(folder)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_whole_numbers_may_be_written_with_a_point():

@@ -1,6 +1,7 @@
 """Networks trained together: each becomes what it would have become alone, and what cannot be together is told."""
 
 from collections import OrderedDict
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ import torch
 from torch import nn
 
 from convergent import training
-from convergent.ensembles import can_train_together, networks_together, train_together
+from convergent.architectures import ARCHITECTURES, networks_together, trains_together
+from convergent.ensembles import can_train_together, train_together
 from convergent.errors import StudyError
 from convergent.models import build
+from convergent.threads import one_thread
 from convergent.training import train
 
 CAFFENET = stand_in.CAFFENET | {"dropout": 0.3, "pools": [1, 2], "normalise": True}
@@ -22,6 +25,13 @@ RECIPES = [
     ("mlp", {"widths": [20, 16], "activation": "gelu", "dropout": 0.4}, {"shift": 1, "label_noise": 0.3}),
     ("mlp", {"widths": [20], "activation": "tanh"}, {"warmup_epochs": 1}),
 ]
+
+
+@pytest.fixture(autouse=True)
+def single():
+    """Threads would only wait for each other, as a workflow's jobs know."""
+    with one_thread():
+        yield
 
 
 @pytest.fixture
@@ -161,7 +171,6 @@ def tied():
 def test_what_cannot_be_together_is_refused_in_one_sentence(refused, sentence, data):
     pair = [refused(), refused()]
     assert not can_train_together(pair[0])
-    assert networks_together(pair[0], (1, 8, 8), 32, 16) == 1
     with pytest.raises(StudyError, match=sentence) as error:
         train_together(pair, data, order_seeds=(0, 1), epochs=1)
     assert str(error.value).count(".") == 1
@@ -174,11 +183,42 @@ def test_networks_of_different_sizes_are_refused(data):
         train_together(pair, data, order_seeds=(0, 1), epochs=1)
 
 
-def test_small_networks_are_trained_together_and_large_ones_are_not():
-    small, large = (build("caffenet", CAFFENET, (3, side, side), 10, 0) for side in (8, 64))
-    assert networks_together(small, (3, 8, 8), 32, 4) == 4
-    assert networks_together(small, (3, 8, 8), 32, 1) == 1
-    assert networks_together(small, (3, 8, 8), 32, 10_000) == 32
-    assert networks_together(small, (3, 8, 8), 100_000, 4) == 1
-    assert networks_together(large, (3, 64, 64), 1024, 4) == 1
-    assert networks_together(small, (3, 8, 8), 32, 4, device="cuda") == 1
+def test_a_single_network_is_trained_as_alone_whatever_its_layers(data):
+    layers = nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10)
+    one, other = nn.Sequential(*layers), deepcopy(nn.Sequential(*layers))
+    recipe = {"epochs": 1, "label_noise": 0.3}
+    expected = train(one, data, order_seed=3, label_noise_seed=5, **recipe)
+    (found,) = train_together([other], data, order_seeds=[3], label_noise_seeds=[5], **recipe)
+    assert apart(one, other) == 0
+    assert [{**row, "seconds": 0} for row in found] == [{**row, "seconds": 0} for row in expected]
+
+
+def test_the_network_that_diverges_is_named(data):
+    trained = [build("mlp", {}, data.shape, 10, seed) for seed in SEEDS]
+    with torch.no_grad():
+        trained[1][1][0].weight.mul_(1e30)
+    with pytest.raises(StudyError, match="training of net2 diverged in epoch 1"):
+        train_together(trained, data, order_seeds=SEEDS, names=["net1", "net2", "net3"], epochs=1)
+
+
+def test_small_networks_go_together_and_large_ones_do_not():
+    def chosen(side=8, batch_size=32, wanted=4, name="caffenet", options=CAFFENET):
+        return networks_together(name, options, (3, side, side), 10, batch_size, wanted)
+
+    assert chosen() == chosen(name="mlp", options={}) == 4
+    assert chosen(wanted=1) == 1
+    assert chosen(wanted=10_000) == 32
+    assert chosen(batch_size=100_000) == chosen(side=64, batch_size=1024) == 1
+    # A perceptron's largest layer may be the image.
+    assert chosen(name="mlp", options={}, side=36) == 4
+    assert chosen(name="mlp", options={}, side=37) == 1
+    assert chosen(name="resnet18", options={}) == chosen(name="mine:network", options={}) == 1
+
+
+@pytest.mark.parametrize("options", [CAFFENET, CAFFENET | {"pools": [], "strides": [2] * 5, "initialisation": "caffe"}])
+def test_architectures_that_go_together_can(options):
+    every = {"caffenet": options, "mlp": {"activation": "linear", "dropout": 0.1}, "vit_b_16": stand_in.TINY_VIT}
+    for name in ARCHITECTURES:
+        with torch.device("meta"):  # without memory for the weights
+            network = build(name, every.get(name, {}), (3, 32, 32), 10, 0)
+        assert can_train_together(network) == trains_together(name)

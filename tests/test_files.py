@@ -1,6 +1,8 @@
 """Files are whole or absent, and a file of another run is recognised."""
 
+import errno
 import io
+import os
 import zipfile
 
 import numpy as np
@@ -62,6 +64,100 @@ def test_damage_is_told(tmp_path, generator, damage):
     path.write_bytes({"truncate": content[:-200], "flip": content, "empty": b""}[damage])
     with pytest.raises(StudyError, match=r"a\.npz cannot be read .* delete it"):
         files.load_arrays(path, "k")
+
+
+def test_no_damage_is_told_in_other_words(tmp_path, generator):
+    """Any bit of the two kinds of files that hold arrays may be wrong: one sentence, or what was written."""
+    archive, single = tmp_path / "a.npz", tmp_path / "a.npy"
+    values = generator.normal(size=8)
+    files.save_arrays(archive, "k", values=values)
+    np.save(single, values)
+    for path, load in (
+        (archive, lambda: files.load_arrays(archive)["values"]),
+        (single, lambda: files.open_array(single)),
+    ):
+        content, told = path.read_bytes(), 0
+        for place in range(len(content)):
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << place % 8
+            path.write_bytes(damaged)
+            try:
+                found = load()
+            except StudyError as error:
+                told += 1
+                assert str(path) in str(error) and "\n" not in str(error)
+            except KeyError:
+                assert path == archive  # the name of the array is another one
+            else:
+                assert path == single or np.array_equal(found, values)  # an .npy file alone cannot know
+        assert told > 20
+
+
+def test_a_sealed_file_is_as_it_was_written(tmp_path):
+    source, path, own = tmp_path / "source.csv", tmp_path / "out" / "a.npy", tmp_path / "own.csv"
+    with files.sealed([], [source]), files.written_whole(source) as partial:
+        partial.write_text("value\n3\n")
+    own.write_text("the user's, without a seal")
+    with files.sealed([source, own], [path]), files.written_whole(path) as partial:
+        np.save(partial, np.arange(1000))
+    content = path.read_bytes()
+    for damaged in (content[:-1], content[:-9] + bytes([content[-9] ^ 1]) + content[-8:], b"", content + b"\n"):
+        path.write_bytes(damaged)
+        with (
+            pytest.raises(StudyError, match=r"a\.npy is not as it was written .*: delete it"),
+            files.sealed([path], []),
+        ):
+            raise AssertionError
+    path.write_bytes(content)
+    files.require_sealed(path)
+    source.write_text("value\n8\n")
+    with pytest.raises(StudyError, match=r"source\.csv is not as it was written"):
+        files.require_sealed(source)
+    files.seal_of(path).write_bytes(b"\xff\x00")
+    with pytest.raises(StudyError, match=r"a\.npy is not as it was written"):
+        files.require_sealed(path)
+
+
+def test_a_failed_job_leaves_no_valid_seal(tmp_path):
+    path = tmp_path / "a.csv"
+    with pytest.raises(RuntimeError), files.sealed([], [path]):
+        with files.written_whole(path) as partial:
+            partial.write_text("x\n")
+        raise RuntimeError
+    with pytest.raises(StudyError, match="not as it was written"):
+        files.require_sealed(path)
+    with files.written_whole(path) as partial:  # it is nobody's any more
+        partial.write_text("x\n")
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_of_two_jobs_the_one_that_began_last_wins(tmp_path, late):
+    """The job here stands for one that outlived its workflow; the other begins before it writes, or after."""
+    path = tmp_path / "a.csv"
+    with pytest.raises(StudyError, match=r"a\.csv is written by another run by now"), files.sealed([], [path]):
+        for step in ("write", "begin") if late else ("begin", "write"):
+            if step == "begin":
+                files.seal_of(path).write_text("the name of the other job")
+            else:
+                with files.written_whole(path) as partial:
+                    partial.write_text("late\n")
+    assert path.exists() == late
+    assert files.seal_of(path).read_text() == "the name of the other job"
+    if late:
+        with pytest.raises(StudyError, match="not as it was written"):
+            files.require_sealed(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"), [(errno.ENOSPC, "free space"), (errno.EROFS, "make the folder writable")]
+)
+def test_a_disk_that_takes_nothing_is_told(tmp_path, number, remedy):
+    path = tmp_path / "a.csv"
+    sentence = rf"a\.csv cannot be written \(.*\): {remedy}.* run the study again"
+    with pytest.raises(StudyError, match=sentence), files.written_whole(path) as partial:
+        partial.write_text("half")
+        raise OSError(number, os.strerror(number))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_pickled_objects_are_never_loaded(tmp_path):

@@ -6,6 +6,7 @@ from itertools import combinations, product
 from pathlib import Path
 
 import pytest
+import stand_in
 import yaml
 
 import fingerprint
@@ -23,6 +24,17 @@ def test_the_guide_names_what_is_there(tmp_path):
     assert "noise/claims.html" in plan.guide(str(tmp_path)) and "scores.csv" not in plan.guide(str(tmp_path))
 
 
+def test_the_end_names_what_went_wrong(tmp_path):
+    plan, logs = Plan(completed({"study": "mine"})), tmp_path / "logs"
+    logs.mkdir()
+    (logs / "well.log").write_text("Error: of a file that was there before\ndone in 3.0 s\n")
+    (logs / "wrong.log").write_text("so far\nError: the file is not there.\n")
+    assert plan.mistakes(str(tmp_path), since=0).count("Error: ") == 1
+    # One that a scheduler kills writes nothing any more.
+    (logs / "killed.log").write_text("1 of 2 epochs\n")
+    assert f"Error: the job of {logs / 'killed.log'} was ended from outside" in plan.mistakes(str(tmp_path), since=0)
+
+
 def planned(**changes):
     return Plan(completed({"study": "mine", **changes}))
 
@@ -35,6 +47,54 @@ def test_tiles_cover_every_pair_once(networks, size):
         rows, columns = plan.sides(Names(tile=tile))
         found += combinations(rows, 2) if columns is None else [(a, b) for a in rows for b in columns]
     assert sorted(found) == sorted(combinations(plan.networks, 2))
+
+
+def blocks(**changes):
+    """How many networks each job trains."""
+    plan = planned(**changes)
+    assert [network for block in plan.blocks for network in block] == plan.trained_here
+    return [len(block) for block in plan.blocks]
+
+
+SMALL = {"name": "caffenet", "options": planned().config["architecture"]["options"] | {"dense": [32, 32]}}
+NO_POOL = {"architecture": {"name": "mlp"}, "activations": {"layers": ["fc1"]}}
+
+
+def test_small_networks_train_together_where_there_are_many():
+    assert blocks() == [1] * 4
+    assert blocks(networks=15) == [1] * 15
+    assert blocks(networks=16) == [2] * 8
+    assert blocks(networks=17) == [2] * 8 + [1]
+    assert blocks(networks=64) == blocks(networks=64, device="cpu") == [8] * 8
+    assert blocks(networks=520) == [32] * 16 + [8]
+    assert blocks(networks=64, **NO_POOL) == [8] * 8
+    # Only of one architecture, and where it is faster.
+    both = [{"trained": 17}, {"trained": 16, "name": "other", "architecture": SMALL}]
+    assert blocks(networks=both) == [2] * 8 + [1] + [2] * 8
+    assert blocks(networks=64, training={"batch_size": 128}) == [1] * 64
+    large = {"name": "dead_leaves", "train": 20, "validation": 10, "options": {"size": 32}}
+    assert blocks(networks=64, dataset=large) == [1] * 64
+    vit = {"architecture": {"name": "vit_b_16", "options": stand_in.TINY_VIT}, "activations": {"layers": ["encoder"]}}
+    assert blocks(networks=64, **vit) == blocks(networks=64, device="cuda") == [1] * 64
+
+
+def test_the_number_of_networks_that_train_together_can_be_set():
+    assert blocks(networks=64, training={"networks_per_job": 1}) == [1] * 64
+    assert blocks(networks=5, training={"networks_per_job": 2}, device="cuda") == [2, 2, 1]
+    assert blocks(networks=5, training={"networks_per_job": 2, "batch_size": 1024}) == [2, 2, 1]
+    assert blocks(training={"networks_per_job": 100}) == [4]
+
+
+def test_company_is_part_of_a_key():
+    def keys(size, **changes):
+        plan = planned(networks=5, training={"networks_per_job": size}, **changes)
+        return {network: plan.network_key(Names(network=network)) for network in plan.networks}
+
+    alone, paired = keys(1), keys(2)
+    assert keys(None) == alone
+    assert [network for network in alone if paired[network] == alone[network]] == ["net5"]
+    assert not {*paired.values()} & {*keys(3).values()}
+    assert len({*paired.values()}) == 5
 
 
 def test_seeds_differ_in_what_the_config_varies():

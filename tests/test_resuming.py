@@ -260,6 +260,15 @@ def test_a_signal_before_the_first_step_writes_nothing(data, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+class Files(list):
+    """Files of a job, together and by their names, as Snakemake gives them."""
+
+    def __init__(self, **named):
+        super().__init__(path for paths in named.values() for path in paths)
+        for name, paths in named.items():
+            setattr(self, name, paths if len(paths) > 1 or name == "histories" else paths[0])
+
+
 def test_the_job_of_the_workflow_goes_on_and_gives_all_its_products(tmp_path, monkeypatch):
     """The script itself, run as Snakemake runs it; the files of a failed job are deleted, the state stays."""
     prepare(
@@ -272,16 +281,20 @@ def test_the_job_of_the_workflow_goes_on_and_gives_all_its_products(tmp_path, mo
         log=[str(tmp_path / "log.txt")],
         wildcards=SimpleNamespace(network="net1"),
         config={"training": {"resume_minutes": None}},  # only when it is asked to end
-        input=SimpleNamespace(dataset=str(tmp_path / "data" / "dataset.json")),
-        output=SimpleNamespace(
+        input=Files(dataset=[str(tmp_path / "data" / "dataset.json")]),
+        output=Files(
             weights=[str(tmp_path / "net1" / f"{population}.safetensors") for population in populations],
-            history=str(tmp_path / "net1" / "history.csv"),
+            histories=[str(tmp_path / "net1" / "history.csv")],
         ),
         params=SimpleNamespace(
-            key=KEY,
+            runs={
+                "net1": {
+                    "key": KEY,
+                    "seeds": {"initialisation": 1, "data_order": 2},
+                    "architecture": {"name": "caffenet", "options": CAFFENET, "classes": 10},
+                }
+            },
             data_key="d",
-            seeds={"initialisation": 1, "data_order": 2},
-            architecture={"name": "caffenet", "options": CAFFENET, "classes": 10},
             training=RECIPE,
             checkpoints={"epoch_0002": 2},
             label_noise_seed=0,
@@ -313,5 +326,5 @@ def test_the_job_of_the_workflow_goes_on_and_gives_all_its_products(tmp_path, mo
     said = (tmp_path / "log.txt").read_text()
     assert [f"epoch {epoch}, " in said for epoch in range(4)] == [True, False, True, True]  # kept ones are given again
     assert not (tmp_path / "net1" / "resume.safetensors").exists()
-    with open(snakemake.output.history) as handle:
+    with open(snakemake.output.histories[0]) as handle:
         assert [line.split(",")[0] for line in handle][1:] == ["0", "1", "2", "3"]

@@ -11,6 +11,7 @@ from torch import nn
 from convergent import training
 from convergent.errors import StudyError
 from convergent.models import build
+from convergent.threads import one_thread
 from convergent.training import (
     accuracy,
     augmented,
@@ -30,6 +31,13 @@ CAFFENET = {
     "dropout": 0.1,
 }
 SECONDS = "seconds"
+
+
+@pytest.fixture(autouse=True)
+def single():
+    """Threads would only wait for each other, as a workflow's jobs know."""
+    with one_thread():
+        yield
 
 
 def trained(data, *, seed=0, options=CAFFENET, name="caffenet", **choices):

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from scipy.optimize import linear_sum_assignment
 from configuration import completed
 from convergent.dynamics.analysis import fit_case
 from convergent.dynamics.experiments import run as run_case
+from convergent.files import save_json, sealed
 from convergent.noise.protocols import run as run_protocol
 from convergent.prediction import halves
 from convergent.redraws import draw_images
@@ -362,6 +364,7 @@ def test_a_changed_library_module_reruns_what_uses_it_and_what_follows(finished,
 
 
 def test_a_killed_run_resumes_to_the_same_numbers(finished, tmp_path):
+    """Once, up to the first scores; many kills of a whole study are among the slow tests of reliability."""
     copy_workflow(tmp_path)
     shutil.copy2(CONFIG, tmp_path)
     words = [*SNAKEMAKE, "--cores", "2", "--configfile", CONFIG.name]
@@ -375,23 +378,45 @@ def test_a_killed_run_resumes_to_the_same_numbers(finished, tmp_path):
             time.sleep(0.05)
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
-    assert not (tmp_path / RESULTS / "scores.csv").exists()
+    assert not (tmp_path / RESULTS / "alignment").exists()
     snakemake(tmp_path, "--unlock")
-    snakemake(tmp_path)
-    for table in ("scores.csv", "claims.csv", "tables/summary.csv", "tables/draws.csv", "tables/examples.csv"):
-        assert (tmp_path / RESULTS / table).read_text() == (finished / RESULTS / table).read_text(), table
-    assert not list(tmp_path.glob("results/**/.*"))
+    scores = RESULTS / "alignment/trained/1-1.csv"
+    snakemake(tmp_path, str(scores))
+    assert (tmp_path / scores).read_text() == (finished / scores).read_text()
+    assert [path for path in tmp_path.glob("results/**/.*") if path.suffix != ".seal"] == []
 
 
-def test_a_stale_product_is_refused(finished, tmp_path):
+@pytest.fixture
+def damaged(finished, tmp_path):
+    """A copy of the finished study, for tests that spoil its files."""
+    return shutil.copytree(finished, tmp_path / "copy", ignore=shutil.ignore_patterns("printed.txt"))
+
+
+def test_a_stale_product_is_refused(damaged):
     """Activations that another run left, put in place of this run's, are recognised by their key."""
-    shutil.copytree(finished, tmp_path / "copy", ignore=shutil.ignore_patterns("printed.txt"))
-    folder = tmp_path / "copy"
-    record = folder / RESULTS / "activations" / "net2" / "trained" / "dump.json"
-    record.write_text(record.read_text().replace('"key": "', '"key": "0', 1))
-    printed = snakemake(folder, "--forcerun", "compute_statistics", check=False)
+    record = damaged / RESULTS / "activations" / "net2" / "trained" / "dump.json"
+    with sealed([], [record]):
+        save_json(record, json.loads(record.read_text()) | {"key": "0" * 64})
+    printed = snakemake(damaged, "--forcerun", "compute_statistics", check=False)
     assert re.search(r"Error: \S*net2/trained/dump\.json was made by another run .* delete it", printed)
     assert "Traceback" not in printed
+
+
+def test_a_product_of_which_one_bit_has_changed_is_refused(damaged):
+    """Deleted, as the sentence asks, it is made again, and the study is what it was."""
+    weights, scores = (damaged / RESULTS / name for name in ("networks/net2/trained.safetensors", "scores.csv"))
+    content, expected = bytearray(weights.read_bytes()), scores.read_text()
+    content[-50] ^= 1
+    weights.write_bytes(content)
+    wanted = f"{RESULTS}/alignment/trained/1-1.csv"
+    (damaged / RESULTS / "activations/net2/trained/dump.json").unlink()
+    printed = snakemake(damaged, wanted, check=False)
+    assert re.search(r"Error: \S*net2/trained\.safetensors is not as it was written .*: delete it", printed)
+    assert "Traceback" not in printed
+    weights.unlink()
+    snakemake(damaged, wanted)
+    assert scores.read_text() == expected
+    assert weights.read_bytes() != bytes(content)
 
 
 def test_a_network_that_learned_nothing_stops_the_study(finished, tmp_path):
@@ -477,6 +502,22 @@ def test_a_users_own_network_and_arrays(tmp_path):
     assert (plan["train_network"], plan["fetch_data"]) == (2, 0)
     np.savez(tmp_path / "mine.npz", images=images + 1, labels=labels)
     assert planned(tmp_path, *words, config=config)["fetch_data"] == 1
+
+
+def test_networks_that_train_together_become_what_they_are_alone(finished, tmp_path):
+    copy_workflow(tmp_path)
+    snakemake(tmp_path, f"{RESULTS}/tables/networks.csv", training={"networks_per_job": 2})
+    assert {log.stem for log in (tmp_path / RESULTS / "logs/train_network").iterdir()} == {"net1..net2", "net3"}
+    for network in ("net1", "net2", "net3"):
+        here, there = (folder / RESULTS / "networks" / network for folder in (tmp_path, finished))
+        assert {path.name for path in here.iterdir()} == {path.name for path in there.iterdir()}
+        for stage, most in {"untrained": 0, "trained": 0 if network == "net3" else 0.02}.items():
+            found, expected = (load_file(folder / f"{stage}.safetensors") for folder in (here, there))
+            assert max(float((found[name] - expected[name]).abs().max()) for name in expected) <= most
+        for row, other in zip(rows(here / "history.csv"), rows(there / "history.csv"), strict=True):
+            # Training enlarges differences of rounding.
+            apart = 1e-5 if int(row["epoch"]) < 3 else 0.01
+            assert float(row["validation_loss"]) == pytest.approx(float(other["validation_loss"]), abs=apart)
 
 
 def test_tiles_give_the_scores_of_the_whole(finished, tmp_path):
@@ -684,4 +725,6 @@ def test_a_case_of_the_study_of_dynamics(finished):
     run.write_bytes(run.read_bytes()[:-100])
     (finished / fits).unlink()
     printed = snakemake(finished, fits, dynamics=scale, check=False)
-    assert re.search(r"Error: \S*two_layer\.npz cannot be read .*: delete it and run the study again", printed)
+    assert re.search(
+        r"Error: \S*two_layer\.npz is not as it was written .*: delete it and run the study again", printed
+    )

@@ -6,8 +6,11 @@ the library's own knowledge of datasets and architectures. Nothing is trained be
 
 import copy
 import math
+import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +20,15 @@ from jsonschema.exceptions import ValidationError
 
 from convergent import datasets
 from convergent.activations import choose_positions
-from convergent.architectures import complete_options
+from convergent.architectures import complete_options, trains_together
 from convergent.datasets.corruptions import check_strength
 from convergent.decays import decay_name
 from convergent.errors import StudyError, did_you_mean
-from sources import Source, in_common, sources_of
+from sources import Source, in_common, rows_and_units, sources_of
 
 FEWEST_IMAGES = 4
+MOST_TILES = 10_000
+LEAST_ROOM = 5_000_000  # bytes: with less, not even Snakemake's own notes may fit
 # What can be asked for only where activations are stored; where they are not, nothing of it is asked for by default.
 NEED_SAMPLES = {"similarity": ("measures", "calibrated", "over_layers"), "maps": ("layers",)}
 SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"
@@ -41,7 +46,12 @@ BOUNDS = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "abov
 
 
 def schema() -> dict:
-    """The JSON schema as a dictionary."""
+    """The JSON schema as a dictionary of the caller's own."""
+    return copy.deepcopy(_schema())
+
+
+@cache
+def _schema() -> dict:
     return yaml.safe_load(SCHEMA.read_text())
 
 
@@ -124,18 +134,18 @@ def numbers(values: object, path: str = "") -> Iterator[tuple[str, float]]:
         yield path, values
     items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
     for name, value in items:
-        yield from numbers(value, f"{path}.{name}" if path else str(name))
+        yield from numbers(value, f"{path}.{printable(name)}" if path else printable(name))
 
 
 def sentence(fault: ValidationError) -> str:
     """One sentence for a fault that the schema found."""
-    path = ".".join(str(part) for part in fault.absolute_path)
+    path = ".".join(map(printable, fault.absolute_path))
     found, limit = fault.instance, fault.validator_value
     key = f"config key `{path}`"
     match fault.validator:
         case "additionalProperties" | "unevaluatedProperties":
             allowed = list(fault.schema.get("properties", {}))
-            unknown = next(str(name) for name in found if name not in allowed)
+            unknown = next(printable(name) for name in found if name not in allowed)
             where = f"{path}.{unknown}" if path else unknown
             near = did_you_mean(unknown, allowed)
             return f"config key `{where}` is unknown{near}: allowed here are {', '.join(allowed)}."
@@ -172,6 +182,11 @@ def sentence(fault: ValidationError) -> str:
             return f"{key} is {shown(found)}: {fault.message}."
 
 
+def printable(name: object) -> str:
+    """A key as it can stand in a sentence."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(name))
+
+
 def shown(value: object) -> str:
     """A value as a config file would show it, shortened."""
     text = " ".join(yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").split())
@@ -193,12 +208,14 @@ def check_meaning(config: dict) -> None:
     with naming("dataset"):
         shape = datasets.image_shape(name, options)
         *_, probe = datasets.check_sizes(name, options, dataset["train"], dataset["validation"], dataset["probe"])
+        check_files(datasets.input_files(name, options))
     if probe < FEWEST_IMAGES:
         raise StudyError(
             f"config key `dataset.probe` leaves {probe} images to compare networks on: use at least {FEWEST_IMAGES}, "
             "two for fitting maps and two for judging them."
         )
     sources = sources_of(config)
+    check_tiles(sum(len(source.networks) for source in sources), config["networks_per_tile"])
     for source in sources:
         check_source(source, config, probe)
     check_stored(sources, config)
@@ -224,10 +241,27 @@ def check_meaning(config: dict) -> None:
             f"config key `training.random_crop` is `true`, but the images of {name} have no margin to crop from: "
             "set it to false, and use training.shift."
         )
+    together = training["networks_per_job"] or 1
+    here = [source.architecture["name"] for source in sources if source.kind == "trained"]
+    if together > 1 and not any(map(trains_together, here)):
+        raise StudyError(
+            f"config key `training.networks_per_job` is `{together}`, but only networks of caffenet and mlp train "
+            "together, and none is trained here: leave it null."
+        )
     if max(training["checkpoints"], default=0) > training["epochs"]:
         raise StudyError(
             f"config key `training.checkpoints` names epoch {max(training['checkpoints'])}, but training ends after "
             f"epoch {training['epochs']}: name earlier ones or raise training.epochs."
+        )
+
+
+def check_tiles(networks: int, size: int | None) -> None:
+    """Raise StudyError if there are more pairs of groups of networks than a workflow can plan."""
+    groups = math.ceil(networks / (size or networks))
+    if (tiles := groups * (groups + 1) // 2) > MOST_TILES:
+        raise StudyError(
+            f"config key `networks_per_tile` is {size}, which divides {networks} networks into {tiles} tiles, but only "
+            f"{MOST_TILES} can be planned: let a tile hold more networks."
         )
 
 
@@ -247,6 +281,8 @@ def check_source(source: Source, config: dict, probe: int) -> None:
         layers = source.shapes
     if source.kind == "checkpoint" and not Path(source.entry["checkpoint"]).is_file():
         raise StudyError(f"config key `{source.key}.checkpoint`: there is no file {source.entry['checkpoint']}.")
+    with naming(source.key):
+        check_files(source.entry[name] for name in ("checkpoint", "activations", "untrained") if name in source.entry)
     channels = source.images[0]
     for name in ("mean", "std"):
         if name in source.entry and len(source.entry[name]) != channels:
@@ -258,6 +294,13 @@ def check_source(source: Source, config: dict, probe: int) -> None:
     images = probe if source.runs_here else source.arrays["activations"][1]
     if stored(config):
         check_bins(config["information"]["bins"], images, activations, layers)
+
+
+def check_files(files: Iterable[str | Path]) -> None:
+    """Raise StudyError if the name of a user's file has braces, between which the workflow looks for wildcards."""
+    for file in files:
+        if {"{", "}"} & set(str(file)):
+            raise StudyError(f"the name {str(file)!r} has braces, which no input file may have: rename it.")
 
 
 def check_maps(sources: list[Source], positions: str) -> None:
@@ -409,11 +452,7 @@ def check_positions(activations: dict, layers: dict[str, tuple | None]) -> None:
 def check_bins(bins: int, probe: int, activations: dict, layers: dict[str, tuple]) -> None:
     """Raise StudyError unless every layer has at least as many samples as there are bins."""
     for layer, shape in layers.items():
-        per_image = {
-            "all": math.prod(shape[1:] if len(shape) == 3 else shape[:-1]),
-            "sample": activations["positions_per_image"],
-        }
-        samples = probe * (per_image.get(activations["positions"], 1) if len(shape) > 1 else 1)
+        samples = probe * rows_and_units(shape, activations)[0]
         if samples < bins:
             raise StudyError(
                 f"config key `information.bins` is {bins}, but layer {layer} has only {samples} samples: use fewer "
@@ -428,6 +467,21 @@ def naming(key: str, where: str = "") -> Iterator[None]:
         yield
     except StudyError as error:
         raise StudyError(f"config key `{key}`: {where}{error}") from error
+
+
+def require_writable(folder: str) -> None:
+    """Raise StudyError unless results can be written to a folder, which may not be there yet."""
+    place = next(place for place in (Path(folder).absolute(), *Path(folder).absolute().parents) if place.exists())
+    if not os.access(place, os.W_OK):
+        raise StudyError(
+            f"results go to the folder {folder}, but {place} cannot be written to: make it writable, or choose another "
+            "working directory (--directory)."
+        )
+    if (free := shutil.disk_usage(place).free) < LEAST_ROOM:
+        raise StudyError(
+            f"results go to the folder {folder}, but its disk has only {free / 1e6:.1f} MB left: free space, or choose "
+            "another working directory (--directory)."
+        )
 
 
 def require_own_place(folder: str, study: str, source: str | None) -> None:

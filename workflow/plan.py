@@ -9,13 +9,14 @@ Methods that take `wildcards` are the rules' input and parameter functions.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from convergent.architectures import complete_options
+from convergent.architectures import complete_options, networks_together, trains_together
 from convergent.datasets import images_file, input_files
 from convergent.decays import PUBLISHED_UNITS
 from convergent.files import digest
@@ -30,7 +31,38 @@ FIRST_TILE = "1-1"
 COSTLY_LAYERS = 2
 EXAMPLE_STAGES = ("statistics", "alignment", "information", "groups", "maps")  # what the examples are chosen from
 MOST_NETWORKS = 10_000
+FEWEST_JOBS = 8  # that train the networks of one kind, so that cores stay busy while networks train together
 MOST_DRAWN = 4  # networks whose most and least active units are shown, as in the paper
+
+
+@dataclass(frozen=True)
+class Training:
+    """Networks that one rule trains: all of them in one job, or each in a job of its own."""
+
+    rule: str
+    networks: list[str]
+    together: bool
+    runs: dict[str, dict] | Callable  # see `Plan.runs`; of the networks of a job
+
+    @property
+    def pattern(self) -> str:
+        """Regular expression of their names."""
+        return any_of(self.networks)
+
+    @property
+    def trained(self) -> list[str]:
+        """The networks of a job."""
+        return self.networks if self.together else ["{network}"]
+
+    @property
+    def job(self) -> str:
+        """What a job is called; no network has dots in its name."""
+        return f"{self.networks[0]}..{self.networks[-1]}" if self.together else "{network}"
+
+    @property
+    def title(self) -> str:
+        """The same in messages."""
+        return f"{self.networks[0]} to {self.networks[-1]}" if self.together else "{wildcards.network}"
 
 
 @dataclass(frozen=True)
@@ -99,8 +131,9 @@ class Plan:
         self.training = {
             name: value
             for name, value in config["training"].items()
-            # These change nothing in the network, so they may not train it again; checkpoints are outputs.
-            if name not in ("accuracy_floor", "checkpoints", "resume_minutes")
+            # The floor and how often the state is written change nothing in a network, so they may not train it again;
+            # checkpoints are outputs, and which networks train together is not for each of them to know.
+            if name not in ("accuracy_floor", "checkpoints", "resume_minutes", "networks_per_job")
         }
         self.recording = {
             name: value for name, value in config["activations"].items() if name not in ("layers", "stored")
@@ -135,6 +168,62 @@ class Plan:
             *(self.probes if source.runs_here else ()),
             *([UNTRAINED] if source.untrained else ()),
         ]
+
+    @cached_property
+    def blocks(self) -> list[list[str]]:
+        """The networks that are trained here, those of one job together."""
+        found = []
+        for source in self.sources:
+            if source.kind == "trained":
+                names, size = list(source.networks), self._together(source)
+                found += [names[start : start + size] for start in range(0, len(names), size)]
+        return found
+
+    def _together(self, source: Source) -> int:
+        """How many networks of a source one job trains.
+
+        Unless the configuration says, it follows from the sizes of networks and batches, and jobs remain for many
+        cores. That was measured on processors; `auto` counts as one, as no plan knows the machines of its jobs.
+        """
+        wanted, architecture = self.config["training"]["networks_per_job"], source.architecture
+        if not trains_together(architecture["name"]) or (wanted is None and self.config["device"] in ("cuda", "mps")):
+            return 1
+        return wanted or networks_together(
+            **architecture,
+            input_shape=source.images,
+            classes=source.classes,
+            batch_size=self.config["training"]["batch_size"],
+            wanted=max(1, len(source.networks) // FEWEST_JOBS),
+        )
+
+    @property
+    def trainings(self) -> list[Training]:
+        """The rules that train networks: one for all that are alone, and one for each block of several."""
+        alone = [network for block in self.blocks for network in block if len(block) == 1]
+        several = [block for block in self.blocks if len(block) > 1]
+        return [
+            Training("train_network", alone, together=False, runs=self.run),
+            *(
+                Training(f"train_networks_{number}", block, together=True, runs=self.runs(block))
+                for number, block in enumerate(several, start=1)
+            ),
+        ]
+
+    def run(self, wildcards) -> dict[str, dict]:
+        """How a network that is alone is trained."""
+        return self.runs([wildcards.network])
+
+    def runs(self, networks: list[str]) -> dict[str, dict]:
+        """How each network is built, the seeds of its training, and the key of its weights."""
+        return {
+            network: {
+                "key": self.network_key(place),
+                "architecture": self.architecture(place),
+                "seeds": self.seeds(place),
+            }
+            for network in networks
+            for place in [Names(network=network)]
+        }
 
     def recordings(self, run_here: bool) -> list[Recording]:
         """How the networks that run here, or those that were recorded elsewhere, are divided among rules."""
@@ -391,13 +480,15 @@ class Plan:
     def _network_keys(self) -> dict[str, str]:
         trained = [code("train_network"), self._data_key, self.training, self.stages, self.config["device"]]
         trained.append(self.draw("label_noise"))
+        # Company changes the rounding of a network.
+        company = {network: [block] for block in self.blocks for network in block if len(block) > 1}
         keys = {}
         for network in (*self.trained_here, *self.adopted):
             place, source = Names(network=network), self.source[network]
             brought = [code("adopt_network"), source.entry, source.images, self.brought(place)]
             shared = trained if source.kind == "trained" else brought
             built = [self.architecture(place), users_code(source.architecture["name"]), self.seeds(place)]
-            keys[network] = digest("network", shared, built)
+            keys[network] = digest("network", shared, built, *company.get(network, ()))
         return keys
 
     @cached_property
@@ -786,7 +877,14 @@ class Plan:
     def mistakes(self, folder: str, since: float) -> str:
         """The sentences with which jobs ended since a point in time, for the end of what the user reads."""
         logs = [path for path in Path(folder, "logs").rglob("*.log") if path.stat().st_mtime >= since]
-        lines = [line for path in sorted(logs) for line in path.read_text().splitlines() if line.startswith("Error: ")]
+        lines = []
+        for path in sorted(logs):
+            written = path.read_text().splitlines()
+            if not any(line.startswith("done in ") for line in written):
+                lines += [line for line in written if line.startswith("Error: ")] or [
+                    f"Error: the job of {path} was ended from outside before it was done, as a scheduler ends one that "
+                    "takes more memory or time than it asked for."
+                ]
         return "\n".join(
             ["", "The study stopped; what is done is kept, and the same command goes on from there.", *lines, ""]
         )

@@ -6,9 +6,11 @@ that were recorded elsewhere. Each entry becomes a `Source`; the plan asks a sou
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 
 from convergent.architectures import complete_options
 from convergent.datasets import class_count, image_shape
@@ -166,8 +168,8 @@ def sources_of(config: dict) -> list[Source]:
                 wanted=entry.get("layers", config["activations"]["layers"]),
             )
         )
-    names = [name for source in sources for name in source.networks]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    names = Counter(name for source in sources for name in source.networks)
+    if twice := next((name for name, count in names.items() if count > 1), None):
         raise StudyError(f"config key `networks` gives two networks the name {twice}: give one another `name`.")
     if len(names) < 2:
         raise StudyError("config key `networks` gives one network, but the study compares pairs: add another.")
@@ -223,3 +225,20 @@ def in_common(sources: Iterable[Source]) -> list[str]:
     """The layers that every network has, in the order of the first."""
     first, *others = [source.layers for source in sources]
     return [layer for layer in first if all(layer in layers for layers in others)]
+
+
+def rows_and_units(shape: tuple[int, ...], activations: dict) -> tuple[int, int]:
+    """How many samples (rows) one image gives of a layer, and how many units.
+
+    Args:
+        shape: of the layer's output for one image: (channels, height, width), (tokens, units) or (units,).
+        activations: the section of the configuration.
+    """
+    channels, places = (shape[0], shape[1:]) if len(shape) == 3 else (shape[-1], shape[:-1])
+    if not places:
+        return 1, channels
+    if activations["positions"] == "flatten":
+        return 1, channels * prod(places)
+    return {"all": prod(places), "sample": activations["positions_per_image"]}.get(
+        activations["positions"], 1
+    ), channels

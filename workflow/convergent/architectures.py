@@ -20,6 +20,8 @@ MOST = 1_000_000  # larger sizes are mistakes
 ACTIVATIONS = ("relu", "leaky_relu", "gelu", "tanh", "linear")
 INITIALISATIONS = ("he", "caffe")
 TORCHVISION = "torchvision:"  # in front of the name of a classifier there
+MOST_VALUES = 2**17  # of a batch in the largest layer of networks that are trained together
+MOST_NETWORKS = 32  # that are; of the default study, 64 gained less
 
 
 class Options:
@@ -232,6 +234,42 @@ def settings(name: str, options: dict) -> Options:
                 f"its options are {', '.join(known)}."
             )
     return ARCHITECTURES[name](**options)
+
+
+def trains_together(name: str) -> bool:
+    """Whether `ensembles.train_together` takes the networks of an architecture, as far as its name tells."""
+    return name in (CaffeNet.name, MLP.name)
+
+
+def networks_together(name: str, options: dict, input_shape: Shape, classes: int, batch_size: int, wanted: int) -> int:
+    """How many of `wanted` networks to train at once where that is faster; 1 means each alone.
+
+    Training together saves what a step costs beside its arithmetic, so that it pays for small networks and batches
+    only; nor does it help if the maps of several networks no longer fit the processor's cache. The rule looks at the
+    numbers that the largest layer of one network gives for a batch, and stays below those that gained little or lost.
+    Measured on one thread, user time by `training.train` over user time together (`benchmarks/training.py` compares
+    with a plain loop, which does less):
+
+        network, images, batch             largest layer  networks  times as fast
+        mlp, 1 x 8 x 8, 32                         4,096     4..64       2.2..4.8
+        caffenet, 1 x 8 x 8, 8                    16,384         8            1.9
+        caffenet (default study), 1 x 8 x 8, 32   65,536     4..64       1.1..1.6
+        mlp, 3 x 32 x 32, 32                      98,304         8            1.4
+        caffenet, 1 x 8 x 8, 128                 262,144         8            1.2
+        caffenet, 1 x 16 x 16, 32                262,144         8            1.1
+        caffenet, 3 x 32 x 32, 32              1,048,576     2..64       0.9..1.0
+
+    Only processors have been measured.
+
+    Args:
+        input_shape: (channels, height, width).
+        batch_size: images per step.
+    """
+    if not trains_together(name):
+        return 1
+    shapes = settings(name, options).shapes(input_shape, classes)
+    largest = max(map(prod, (input_shape, *shapes.values())))
+    return min(wanted, MOST_NETWORKS) if batch_size * largest <= MOST_VALUES else 1
 
 
 def complete_options(name: str, options: dict) -> dict:

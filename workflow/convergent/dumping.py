@@ -4,7 +4,6 @@ Source: Li et al. 2016, section 2: units are channels or neurons, samples are po
 are those that leave a layer. `activations` says which sample each row is and reads the files.
 """
 
-import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -225,18 +224,9 @@ def recording(folder: str | Path, rows: Rows, key: str, **described: object) -> 
     """
     folder = Path(folder)
     (folder / RECORD).unlink(missing_ok=True)  # from here on the folder is unfinished
-    try:
-        with ExitStack() as files:  # closes all files, then gives them their names
-            made = Recording(folder, rows, files)
-            yield made
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise StudyError(
-            f"{folder} cannot be written ({error.strerror or error}): free space on the disk, or record "
-            "fewer positions or float16."
-        ) from error
-
+    with ExitStack() as files:  # closes all files, then gives them their names
+        made = Recording(folder, rows, files)
+        yield made
     positions_of = {f"positions/{layer}": at.astype(np.int32) for layer, (_, at) in rows.chosen.items()}
     save_arrays(folder / SAMPLES, key, images=rows.indices.astype(np.int64), **positions_of)
     record = {
@@ -259,8 +249,8 @@ def require_names(layers: Iterable[str]) -> None:
     for layer in layers:
         if not LAYER_NAME.fullmatch(layer):
             raise StudyError(
-                f"no layer can be called {layer!r}, because a file is named after it: use letters, digits, underscores "
-                "and dots, and begin with none of the dots."
+                f"no layer can be called {layer!r}, because a file is named after it: use at most 200 letters, digits, "
+                "underscores and dots, and begin with none of the dots."
             )
 
 

@@ -7,21 +7,16 @@ noise and dropout.
 """
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
-from convergent.architectures import Shape
 from convergent.errors import StudyError
 from convergent.training import Row, generator, train_side_by_side
 
 # Layers to which it makes no difference whose channels are whose.
 CHANNELWISE = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.Tanh, nn.Identity, nn.MaxPool2d, nn.Flatten)
 LAYERS = (*CHANNELWISE, nn.Conv2d, nn.Linear, nn.LocalResponseNorm, nn.Dropout)
-
-MOST_VALUES = 2**17  # of a batch in the largest layer of one network
-MOST_NETWORKS = 32  # of the default study, 64 gained less
 
 
 def can_train_together(network: nn.Module) -> bool:
@@ -41,43 +36,6 @@ def can_train_together(network: nn.Module) -> bool:
     return plain and flat and not shared
 
 
-def networks_together(
-    network: nn.Module, image_shape: Shape, batch_size: int, wanted: int, device: str | torch.device = "cpu"
-) -> int:
-    """How many of `wanted` networks like this one to train at once: 1 means each alone, by `training.train`.
-
-    Training together saves what a step costs beside its arithmetic, so that it pays for small networks and batches
-    only; nor does it help if the maps of several networks no longer fit the processor's cache. The rule looks at the
-    numbers that the largest layer of one network gives for a batch, and stays below those that gained little or lost.
-    Measured by `benchmarks/training.py` on one thread, user time one by one over user time together:
-
-        network, images, batch             largest layer  networks  times as fast
-        mlp, 1 x 8 x 8, 32                         4,096     4..64       2.2..4.8
-        caffenet, 1 x 8 x 8, 8                    16,384         8            1.9
-        caffenet (default study), 1 x 8 x 8, 32   65,536     4..64       1.1..1.6
-        mlp, 3 x 32 x 32, 32                      98,304         8            1.4
-        caffenet, 1 x 8 x 8, 128                 262,144         8            1.2
-        caffenet, 1 x 16 x 16, 32                262,144         8            1.1
-        caffenet, 3 x 32 x 32, 32              1,048,576     2..64       0.9..1.0
-
-    One network is trained by `train`, which is up to a quarter faster than this way for a single one. Only processors
-    have been measured.
-
-    Args:
-        image_shape: (channels, height, width).
-        batch_size: images per step.
-    """
-    if torch.device(device).type != "cpu" or not can_train_together(network):
-        return 1
-    # On the device meta only sizes are computed.
-    values = torch.zeros(1, *image_shape, device="meta")
-    largest = values.numel()
-    for layer in layers(deepcopy(network).to("meta", torch.float32).eval()):
-        values = layer(values)
-        largest = max(largest, values.numel())
-    return min(wanted, MOST_NETWORKS) if batch_size * largest <= MOST_VALUES else 1
-
-
 def train_together(
     networks: Sequence[nn.Module],
     data,
@@ -89,7 +47,8 @@ def train_together(
 ) -> list[list[Row]]:
     """Train networks that are built alike, in place; on a processor each becomes what `training.train` makes of it.
 
-    Up to rounding: sums are taken in another order. On other devices dropout silences other units than alone.
+    Up to rounding: sums are taken in another order. On other devices dropout silences other units than alone. A single
+    network, whatever its layers, is trained as by `train`: as an ensemble of one it would take up to a quarter longer.
 
     Args:
         networks: each maps (n, channels, height, width) to (n, classes).
@@ -105,12 +64,15 @@ def train_together(
     Raises:
         StudyError: networks that cannot be trained together, and as `train`.
     """
-    require_alike(networks)
-    device = recipe.get("device", "cpu")
-    together = side_by_side(networks, [generator(seed, "dropout", device) for seed in order_seeds])
+    together = networks[0]
+    if len(networks) > 1:
+        require_alike(networks)
+        device = recipe.get("device", "cpu")
+        together = side_by_side(networks, [generator(seed, "dropout", device) for seed in order_seeds])
 
     def on_row(number: int, row: Row) -> None:
-        separate(together, networks[number].eval(), number, len(networks))
+        if len(networks) > 1:
+            separate(together, networks[number].eval(), number, len(networks))
         if on_epoch is not None:
             on_epoch(number, row, networks[number])
 

@@ -16,7 +16,7 @@ import yaml
 from convergent.architectures import MLP, CaffeNet, Shape, is_torchvision, is_users, settings
 from convergent.errors import StudyError, abbreviated, did_you_mean
 
-LAYER_NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_.]*")  # a file is named after a layer
+LAYER_NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_.]{0,199}")  # a file is named after a layer
 
 
 def layer_shapes(name: str, options: dict, input_shape: Shape, classes: int) -> dict[str, Shape | None]:

@@ -79,6 +79,7 @@ def train_side_by_side(
     label_noise_seeds: Sequence[int | None],
     on_row: Callable[[int, Row], None],
     *,
+    names: Sequence[str] | None = None,
     epochs: int,
     batch_size: int = 64,
     optimizer: str = "sgd",
@@ -106,6 +107,7 @@ def train_side_by_side(
         order_seeds: one for each network.
         label_noise_seeds: one for each network, as in `train`.
         on_row: called with the number of a network, from 0, and its new row; all are in evaluation mode.
+        names: of the networks, for messages.
         batch_size: images per step; what is left at the end of an epoch waits for a later one.
         momentum: of the gradient; for adamw the decay rate of its first moment.
         weight_decay: of weights, not of biases or normalisation, as in CaffeNet.
@@ -187,9 +189,11 @@ def train_side_by_side(
         """Append the rows of an epoch that ended at learning rate `now`."""
         with narrow:
             validation_loss, validation_accuracy = evaluate(networks, validation_split, data, batch_size, rest=rest)
-        if not np.isfinite([train_loss, validation_loss]).all():
+        lost = ~np.isfinite([train_loss, validation_loss]).all(axis=0)
+        if lost.any():
+            which = f" of {' and '.join(np.array(names)[lost])}" if names else ""
             raise StudyError(
-                f"training diverged in epoch {epoch} (the loss is no longer finite): lower "
+                f"training{which} diverged in epoch {epoch} (the loss is no longer finite): lower "
                 f"training.learning_rate (now {learning_rate:g}) or raise training.warmup_epochs."
             )
         spent = (time.perf_counter() - state.started) / len(histories)

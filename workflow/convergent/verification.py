@@ -31,8 +31,9 @@ def checksums(folder: str | Path) -> dict[str, str]:
     Activations, which are large, carry a key instead; figures, logs and pages follow from the tables.
     """
     folder = Path(folder)
-    paths = sorted({path for pattern in RECORDED for path in folder.glob(pattern) if path.is_file()})
-    return {path.relative_to(folder).as_posix(): file_digest(path) for path in paths}
+    paths = {path for pattern in RECORDED for path in folder.glob(pattern) if path.is_file()}
+    shown = sorted(path for path in paths if not path.name.startswith("."))
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in shown}
 
 
 def altered(folder: str | Path) -> list[str]:

@@ -25,8 +25,9 @@ for recording in plan.recordings(run_here=True):
             "../../envs/environment.yaml"
         threads: plan.readers
         resources:
-            mem_mb=2000,
-            runtime=60,
+            mem_mb=needs.memory("dump_activations"),
+            runtime=needs.minutes("dump_activations"),
+            gpu=needs.gpus,
         params:
             key=plan.dump_key,
             data_key=plan.data_key,
@@ -68,8 +69,8 @@ for recording in plan.recordings(run_here=False):
             "../../envs/environment.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=60,
+            mem_mb=needs.memory("adopt_activations"),
+            runtime=needs.minutes("adopt_activations"),
         params:
             key=plan.dump_key,
             data_key=plan.shown_data_key,

@@ -15,8 +15,8 @@ rule compute_statistics:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=needs.memory("compute_statistics"),
+        runtime=needs.minutes("compute_statistics"),
     params:
         key=plan.statistics_key,
         sides=plan.sides,
@@ -41,8 +41,8 @@ rule align_units:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=needs.memory("align_units"),
+        runtime=needs.minutes("align_units"),
     params:
         product_keys=plan.alignment_keys,
         sides=plan.sides,
@@ -70,8 +70,8 @@ rule measure_information:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=needs.memory("measure_information"),
+        runtime=needs.minutes("measure_information"),
     params:
         key=plan.information_key,
         statistics_key=plan.statistics_key,
@@ -102,8 +102,8 @@ rule run_controls:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=needs.memory("run_controls"),
+        runtime=needs.minutes("run_controls"),
     params:
         key=plan.controls_key,
         sides=plan.sides,
@@ -148,8 +148,8 @@ rule collect_scores:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("collect"),
+        runtime=needs.minutes("collect"),
     params:
         code=code("collect_scores"),
         contents=plan.score_contents,

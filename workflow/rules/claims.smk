@@ -22,8 +22,8 @@ rule judge_claims:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("collect"),
+        runtime=needs.minutes("collect"),
     params:
         code=code("judge_claims"),
         layers=plan.layers,
@@ -58,12 +58,13 @@ for page in plan.pages:
             f"<study>/logs/{page.rule}.log",
         benchmark:
             f"<study>/benchmarks/{page.rule}.tsv"
+        localrule: True
         conda:
             "../../envs/environment.yaml"
         threads: 1
         resources:
-            mem_mb=1000,
-            runtime=10,
+            mem_mb=needs.memory("small"),
+            runtime=needs.minutes("small"),
         params:
             code=code("write_claims_page"),
             names=page.figures,

@@ -11,10 +11,11 @@ sys.path.insert(0, str(Path(workflow.current_basedir.get_path_or_uri(secret_free
 # The user's own modules in the working directory, for architectures given as package.module:function.
 sys.path.append(os.getcwd())
 
-from configuration import ORIGIN, completed, require_own_place
+from configuration import ORIGIN, completed, require_own_place, require_writable
 from convergent.errors import StudyError
 from fingerprint import code
 from plan import EXAMPLE_STAGES, Plan, any_of
+from resources import Needs
 
 try:
     # Jobs on a cluster parse the workflow again; what the main process has checked need not be checked there.
@@ -22,6 +23,8 @@ try:
     plan = Plan(config)
 except StudyError as error:
     raise WorkflowError(str(error)) from None
+
+needs = Needs(plan, submitting=workflow.is_main_process)
 
 
 pathvars:
@@ -35,6 +38,8 @@ study_folder = workflow.pathvars.apply("<study>")
 
 try:
     require_own_place(study_folder, plan.study, config_file)
+    if workflow.is_main_process:
+        require_writable(study_folder)
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 

@@ -17,8 +17,8 @@ rule fetch_data:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=needs.memory("small"),
+        runtime=needs.minutes("small"),
     params:
         key=plan.data_key,
         dataset=config["dataset"],
@@ -44,12 +44,13 @@ for probe, images in plan.other_data.items():
             f"<study>/logs/fetch_{probe}.log",
         benchmark:
             f"<study>/benchmarks/fetch_{probe}.tsv"
+        localrule: True
         conda:
             "../../envs/environment.yaml"
         threads: 1
         resources:
-            mem_mb=1000,
-            runtime=60,
+            mem_mb=needs.memory("small"),
+            runtime=needs.minutes("small"),
         params:
             key=plan.probe_keys[probe],
             dataset=plan.probes[probe]["dataset"],

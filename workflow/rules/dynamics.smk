@@ -14,8 +14,8 @@ rule train_dynamics:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=needs.memory("train_dynamics"),
+        runtime=needs.minutes("train_dynamics"),
     params:
         key=plan.dynamics.key,
         data_key=plan.dynamics.shown_data_key,
@@ -41,8 +41,8 @@ rule fit_dynamics:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=needs.memory("further_tables"),
+        runtime=needs.minutes("further_tables"),
     params:
         key=plan.dynamics.fit_key,
         run_key=plan.dynamics.key,
@@ -75,8 +75,8 @@ rule collect_dynamics:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=needs.memory("further_tables"),
+        runtime=needs.minutes("further_tables"),
     params:
         code=code("collect_dynamics"),
         names=plan.dynamics.names,
@@ -114,8 +114,8 @@ rule judge_dynamics:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=needs.memory("further_tables"),
+        runtime=needs.minutes("further_tables"),
     params:
         code=code("judge_dynamics"),
         tables=plan.dynamics.tables,
@@ -149,8 +149,8 @@ rule draw_dynamics:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=needs.memory("further_tables"),
+        runtime=needs.minutes("further_tables"),
     params:
         code=code("draw_dynamics"),
         names=list(plan.dynamics.figures),

@@ -22,8 +22,8 @@ rule draw_training_curves:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         code=code("draw_training_curves"),
     message:
@@ -53,8 +53,8 @@ rule draw_alignment_by_depth:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         code=code("draw_alignment_by_depth"),
     message:
@@ -85,8 +85,8 @@ rule draw_matching_curves:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         code=code("draw_matching_curves"),
         layers=plan.layers,
@@ -121,8 +121,8 @@ rule draw_information:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         code=code("draw_information"),
         layers=plan.layers,
@@ -158,8 +158,8 @@ rule draw_correlation_matrices:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         code=code("draw_correlation_matrices"),
         layers=plan.layers,
@@ -224,8 +224,8 @@ rule draw_sparse_maps:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         code=code("draw_sparse_maps"),
         layers=plan.mapped_layers,
@@ -264,8 +264,8 @@ rule draw_groups:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         code=code("draw_groups"),
         networks=plan.groups[0],
@@ -310,8 +310,8 @@ rule draw_activity:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         code=code("draw_activity"),
         layers=plan.layers,
@@ -347,8 +347,8 @@ rule draw_joint_activations:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         code=code("draw_joint_activations"),
         layers=plan.early_layers,

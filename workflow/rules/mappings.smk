@@ -16,8 +16,8 @@ rule map_units:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=needs.memory("map_units"),
+        runtime=needs.minutes("map_units"),
     params:
         key=plan.maps_key,
         dump_keys=plan.tile_dump_keys,
@@ -48,8 +48,8 @@ rule group_units:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=needs.memory("group_units"),
+        runtime=needs.minutes("group_units"),
     params:
         key=plan.groups_key,
         statistics_key=plan.statistics_key,
@@ -80,8 +80,8 @@ rule resample_images:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=needs.memory("resample_images"),
+        runtime=needs.minutes("resample_images"),
     params:
         key=plan.resampling_key,
         dump_keys=plan.tile_dump_keys,

@@ -1,40 +1,48 @@
 # Networks that differ in their seed, before and after training, and whether they have learned their task.
 
 
-rule train_network:
-    input:
-        dataset="<study>/data/dataset.json",
-        images=f"<study>/data/{plan.images_file}",
-        labels="<study>/data/labels.npy",
-        splits="<study>/data/splits.npz",
-    output:
-        weights=collect("<study>/networks/{{network}}/{population}.safetensors", population=plan.stages),
-        history="<study>/networks/{network}/history.csv",
-    log:
-        "<study>/logs/train_network/{network}.log",
-    benchmark:
-        "<study>/benchmarks/train_network/{network}.tsv"
-    wildcard_constraints:
-        network=any_of(plan.trained_here),
-    conda:
-        "../../envs/environment.yaml"
-    threads: plan.readers
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    params:
-        key=plan.network_key,
-        data_key=plan.data_key,
-        seeds=plan.seeds,
-        architecture=plan.architecture,
-        training=plan.training,
-        checkpoints=plan.checkpoints,
-        label_noise_seed=plan.draw("label_noise"),
-        device=config["device"],
-    message:
-        "Training {wildcards.network}"
-    script:
-        "../scripts/train_network.py"
+# Networks that train together share a job, which has a rule of its own.
+for training in plan.trainings:
+
+    rule:
+        name:
+            training.rule
+        input:
+            dataset="<study>/data/dataset.json",
+            images=f"<study>/data/{plan.images_file}",
+            labels="<study>/data/labels.npy",
+            splits="<study>/data/splits.npz",
+        output:
+            weights=collect(
+                "<study>/networks/{network}/{population}.safetensors",
+                network=training.trained,
+                population=plan.stages,
+            ),
+            histories=collect("<study>/networks/{network}/history.csv", network=training.trained),
+        log:
+            f"<study>/logs/train_network/{training.job}.log",
+        benchmark:
+            f"<study>/benchmarks/train_network/{training.job}.tsv"
+        wildcard_constraints:
+            network=training.pattern,
+        conda:
+            "../../envs/environment.yaml"
+        threads: plan.readers
+        resources:
+            mem_mb=needs.memory("train_network", networks=len(training.trained)),
+            runtime=needs.minutes("train_network", networks=len(training.trained)),
+            gpu=needs.gpus,
+        params:
+            runs=training.runs,
+            data_key=plan.data_key,
+            training=plan.training,
+            checkpoints=plan.checkpoints,
+            label_noise_seed=plan.draw("label_noise"),
+            device=config["device"],
+        message:
+            f"Training {training.title}"
+        script:
+            "../scripts/train_network.py"
 
 
 rule adopt_network:
@@ -53,8 +61,8 @@ rule adopt_network:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=needs.memory("adopt_network"),
+        runtime=needs.minutes("adopt_network"),
     params:
         key=plan.network_key,
         seeds=plan.seeds,
@@ -85,8 +93,8 @@ rule check_networks:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("small"),
+        runtime=needs.minutes("small"),
     params:
         code=code("check_networks"),
         networks=plan.trained_here,

@@ -12,8 +12,8 @@ rule measure_noise:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=needs.memory("measure_noise"),
+        runtime=needs.minutes("measure_noise"),
     params:
         key=plan.noise.key,
         scale=plan.noise.scale,
@@ -55,8 +55,8 @@ rule judge_noise:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=needs.memory("further_tables"),
+        runtime=needs.minutes("further_tables"),
     params:
         code=code("judge_noise"),
         contents=plan.noise.contents,
@@ -91,8 +91,8 @@ rule draw_noise:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=needs.memory("further_tables"),
+        runtime=needs.minutes("further_tables"),
     params:
         code=code("draw_noise"),
         names=list(plan.noise.figures),

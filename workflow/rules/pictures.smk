@@ -19,8 +19,8 @@ rule choose_examples:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         key=plan.examples_key,
         layers=plan.layers,
@@ -53,8 +53,9 @@ rule picture_units:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=needs.memory("picture_units"),
+        runtime=needs.minutes("picture_units"),
+        gpu=needs.gpus,
     params:
         key=plan.pictures_key,
         examples_key=plan.examples_key,
@@ -94,8 +95,8 @@ rule draw_unit_pairs:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         code=code("draw_units"),
         examples_key=plan.examples_key,
@@ -132,8 +133,8 @@ rule draw_unit_pairs_information:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         code=code("draw_units"),
         examples_key=plan.examples_key,
@@ -170,8 +171,8 @@ rule draw_unit_groups:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         code=code("draw_units"),
         examples_key=plan.examples_key,
@@ -208,8 +209,8 @@ rule draw_unit_predictors:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         code=code("draw_units"),
         examples_key=plan.examples_key,
@@ -246,8 +247,8 @@ rule draw_activity_extremes:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         code=code("draw_units"),
         examples_key=plan.examples_key,
@@ -284,8 +285,8 @@ rule draw_filters:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=needs.memory("draw"),
+        runtime=needs.minutes("draw"),
     params:
         code=code("draw_filters"),
         layers=plan.layers[:1],

@@ -10,6 +10,10 @@ rule record_config:
         "<study>/benchmarks/record_config.tsv"
     conda:
         "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=needs.memory("small"),
+        runtime=needs.minutes("small"),
     params:
         config=config,
         origin=f"{ORIGIN}{config_file}",
@@ -37,6 +41,10 @@ for record in plan.records:
         localrule: True
         conda:
             "../../envs/environment.yaml"
+        threads: 1
+        resources:
+            mem_mb=needs.memory("small"),
+            runtime=needs.minutes("small"),
         params:
             config=config,
             seeds=plan.all_seeds(),

@@ -15,8 +15,8 @@ rule compare_representations:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=needs.memory("compare_representations"),
+        runtime=needs.minutes("compare_representations"),
     params:
         key=plan.similarity_key,
         dump_keys=plan.tile_dump_keys,
@@ -46,8 +46,8 @@ rule control_similarity:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=needs.memory("control_similarity"),
+        runtime=needs.minutes("control_similarity"),
     params:
         key=plan.similarity_controls_key,
         dump_keys=plan.tile_dump_keys,
@@ -77,8 +77,8 @@ rule calibrate_similarity:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=needs.memory("calibrate_similarity"),
+        runtime=needs.minutes("calibrate_similarity"),
     params:
         key=plan.calibration_key,
         dump_keys=plan.tile_dump_keys,
@@ -118,8 +118,8 @@ rule collect_similarity:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=needs.memory("collect"),
+        runtime=needs.minutes("collect"),
     params:
         code=code("collect_similarity"),
         contents=plan.similarity_contents,
@@ -156,8 +156,8 @@ rule draw_similarity:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=needs.memory("draw_tables"),
+        runtime=needs.minutes("draw_tables"),
     params:
         code=code("draw_similarity"),
         names=list(plan.similarity_figures),

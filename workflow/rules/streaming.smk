@@ -21,8 +21,9 @@ if not plan.stored:
             "../../envs/environment.yaml"
         threads: plan.readers
         resources:
-            mem_mb=12000,
-            runtime=1440,
+            mem_mb=needs.memory("stream_statistics"),
+            runtime=needs.minutes("stream_statistics"),
+            gpu=needs.gpus,
         params:
             statistics_keys=plan.statistics_keys,
             data_key=plan.data_key,
@@ -55,8 +56,9 @@ if not plan.stored:
             "../../envs/environment.yaml"
         threads: plan.readers
         resources:
-            mem_mb=12000,
-            runtime=1440,
+            mem_mb=needs.memory("stream_controls"),
+            runtime=needs.minutes("stream_controls"),
+            gpu=needs.gpus,
         params:
             controls_keys=plan.controls_keys,
             statistics_keys=plan.statistics_keys,

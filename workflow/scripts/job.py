@@ -15,26 +15,36 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.append(os.getcwd())
 
 from convergent.errors import StudyError
+from convergent.files import sealed
 
 
 @contextmanager
 def logged(snakemake) -> Iterator[None]:
-    """Run a script's work with everything it prints in the rule's log; end with one sentence for a user's mistake."""
-    Path(snakemake.log[0]).parent.mkdir(parents=True, exist_ok=True)
-    failed = False
-    with open(snakemake.log[0], "w", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
-        logging.basicConfig(stream=log, level=logging.INFO)
-        started = time.perf_counter()
-        try:
-            yield
-            print(f"done in {time.perf_counter() - started:.1f} s")
-        except StudyError as error:
-            print(f"Error: {error}")
-            failed = True
-        except Exception as error:
-            traceback.print_exc()
-            reason = (str(error).splitlines() or [""])[0]
-            print(f"Error: {snakemake.rule} failed, {type(error).__name__}: {reason} (details: {snakemake.log[0]})")
-            failed = True
-    if failed:
+    """Run a script's work with everything it prints in the rule's log; end with one sentence for a user's mistake.
+
+    What it reads is checked to be as it was written, and what it writes is sealed.
+    """
+    path, failure = snakemake.log[0], None
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "w", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+            logging.basicConfig(stream=log, level=logging.INFO)
+            started = time.perf_counter()
+            try:
+                with sealed(snakemake.input, snakemake.output):
+                    print(f"{len(snakemake.input)} files checked in {time.perf_counter() - started:.3f} s")
+                    yield
+                print(f"done in {time.perf_counter() - started:.1f} s")
+            except StudyError as error:
+                failure = str(error)
+            except Exception as error:
+                reason = (str(error).splitlines() or [""])[0]
+                failure = f"{snakemake.rule} failed, {type(error).__name__}: {reason} (details: {path})"
+                traceback.print_exc()
+            if failure:
+                print(f"Error: {failure}")
+    except OSError as error:  # there is no log: what went wrong is told in the terminal
+        failure = failure or f"{path} cannot be written ({error.strerror or error})"
+        print(f"Error: {failure}", file=sys.stderr)
+    if failure:
         sys.exit(1)
