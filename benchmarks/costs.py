@@ -326,7 +326,7 @@ def rows_of(study: str, costs: dict[str, float]) -> list[tuple[str, list[str]]]:
             hours,
         ),
         ("… of all seven layers", lambda n: comparing_seconds(study, costs, n, LAYERS) / 3600, hours),
-        ("memory of a training job", lambda n: costs["train_mib_float32"] * 2**20, size),
+        ("memory of a training job (batches of 64)", lambda n: costs["train_mib_float32"] * 2**20, size),
         ("… of a recording job", lambda n: costs["record_mib_study"] * 2**20, size),
         (
             "… of a statistics job in the widest layer, all pairs at once",
@@ -421,7 +421,7 @@ def read() -> tuple[str, dict[str, dict[str, float]]]:
     found: dict[str, dict[str, float]] = {}
     for row in rows:
         found.setdefault(row["study"], {})[row["name"]] = float(row["value"])
-    return rows[0]["machine"], found
+    return rows[0]["machine"], {study: found[study] for study in SIZES if study in found}
 
 
 def written(costs: dict[str, dict[str, float]], where: str) -> None:
@@ -429,7 +429,7 @@ def written(costs: dict[str, dict[str, float]], where: str) -> None:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(["study", "name", "value", "machine"])
         writer.writerows(
-            [study, name, f"{value:.6g}", where] for study, one in costs.items() for name, value in one.items()
+            [study, name, f"{value:.10g}", where] for study, one in costs.items() for name, value in one.items()
         )
 
 

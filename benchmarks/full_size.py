@@ -60,7 +60,7 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         layout(folder / "images", options.images)
         config = config_of("imagenet")
-        config["networks"] = options.networks
+        config |= {"networks": options.networks, "device": "auto"}
         config["dataset"]["options"]["path"] = str(folder / "images")
         config["training"] |= {"epochs": 1, "batch_size": options.images, "accuracy_floor": 0.0}
         everywhere = {"positions": "all", "batch_size": 16}
