@@ -10,7 +10,15 @@ def generator():
 
 
 def pytest_collection_modifyitems(items):
-    """Where tests run side by side, those that look at one finished study share a process, and so the study."""
-    for item in items:
-        if "finished" in getattr(item, "fixturenames", ()):
+    """Where tests run side by side, those that look at one finished study share a process, and so the study.
+
+    They come first, since they take longest, and after them what else runs the workflow.
+    """
+
+    def place(item) -> int:
+        finished = "finished" in getattr(item, "fixturenames", ())
+        if finished:
             item.add_marker(pytest.mark.xdist_group("finished"))
+        return 0 if finished else 1 if item.path.name == "test_workflow.py" else 2
+
+    items.sort(key=place)
