@@ -389,27 +389,28 @@ def coefficients(costs: dict[str, dict[str, float]]) -> str:
     names = {
         "parameters": ("parameters of a network", 1, ",.0f"),
         "forward_operations": ("operations of an image's forward pass, millions", 1e-6, ",.0f"),
-        "step_seconds_float32": ("training step, ms of one core per image", 1e3, ".2g"),
-        "step_seconds_bfloat16": ("… with `precision: bfloat16`", 1e3, ".2g"),
+        "step_seconds_float32": ("training step, ms of one core per image", 1e3, ""),
+        "step_seconds_bfloat16": ("… with `precision: bfloat16`", 1e3, ""),
         "train_mib_float32": ("… memory with batches of 64, MiB", 1, ",.0f"),
         "state_bytes": ("state from which a training goes on, MB", 1e-6, ",.0f"),
-        "state_seconds": ("… seconds to write it", 1, ".2g"),
-        "decode_seconds": ("decoding a photograph of 375 x 500, ms of one core", 1e3, ".2g"),
-        "record_seconds_study": ("recording at the study's positions, ms per image", 1e3, ".2g"),
+        "state_seconds": ("… seconds to write it", 1, ""),
+        "decode_seconds": ("decoding a photograph of 375 x 500, ms of one core", 1e3, ""),
+        "record_seconds_study": ("recording at the study's positions, ms per image", 1e3, ""),
         "record_bytes_study": ("… kB per image", 1e-3, ",.0f"),
         "record_mib_study": ("… memory, MiB", 1, ",.0f"),
-        "record_seconds_all": ("recording at all positions, ms per image", 1e3, ".2g"),
+        "record_seconds_all": ("recording at all positions, ms per image", 1e3, ""),
         "record_bytes_all": ("… kB per image", 1e-3, ",.0f"),
-        "stream_seconds": ("correlations of two networks while they run, all positions, ms per image", 1e3, ",.2g"),
+        "stream_seconds": ("correlations of two networks while they run, all positions, ms per image", 1e3, ""),
         "stream_mib": ("… memory, MiB", 1, ",.0f"),
-        "product_seconds_conv4": ("products of a pair in conv4, ns per 1,000 units x units x samples", 1e12, ".2g"),
-        "match_seconds_conv4": ("matching a pair in conv4, both ways, seconds", 1, ".2g"),
-        "match_seconds_fc6": ("… in fc6", 1, ".2g"),
+        "product_seconds_conv4": ("products of a pair in conv4, ns per 1,000 units x units x samples", 1e12, ""),
+        "match_seconds_conv4": ("matching a pair in conv4, both ways, seconds", 1, ""),
+        "match_seconds_fc6": ("… in fc6", 1, ""),
         "compare_mib": ("… memory of both, MiB", 1, ",.0f"),
     }
     lines = [f"| measured | {' | '.join(f'`{study}`' for study in costs)} |", "|---|" + "---|" * len(costs)]
     for name, (what, factor, form) in names.items():
-        cells = [format(one[name] * factor, form) if name in one else "" for one in costs.values()]
+        values = [one[name] * factor if name in one else None for one in costs.values()]
+        cells = ["" if value is None else format(value, form) if form else significant(value) for value in values]
         lines.append(f"| {what} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
