@@ -142,6 +142,6 @@ def test_a_job_that_never_has_enough_is_named(cluster, tmp_path):
         cluster,
         check=False,
     )
-    assert len(ended(jobs, "FAILED")) == len(jobs) == 4
+    assert [job["JobState"] for job in jobs] == ["FAILED"] * 4, printed
     assert re.search(r"SLURM-job '\d+' failed, SLURM status is: 'FAILED'", printed)
     assert not (tmp_path / TABLE).exists()
