@@ -32,12 +32,11 @@ WAVES = (
         "tables/similarity.csv": ("similarity/trained/1-1.csv", "calibration/untrained/1-1.csv"),
         "tables/matching_curves.csv": ("alignment/trained/fc1/1-1.npz",),
         "tables/information.csv": ("information/trained/fc2/1-1.npz",),
-        "figures/sparse_maps/fc1.svg": ("maps/trained/fc1/1-1.npz",),
         "figures/groups/fc1.svg": ("groups/trained/fc1/1-1.npz",),
         "figures/filters.svg": ("pictures/net1.npz",),
         "figures/training_curves.svg": ("networks/net2/history.csv",),
     },
-    {"claims.csv": ("scores.csv", "tables/draws.csv")},
+    {"claims.csv": ("scores.csv", "tables/draws.csv"), "figures/sparse_maps/fc1.svg": ("maps/trained/fc1/1-1.npz",)},
     {"claims.html": ("claims.csv", "figures/filters.png")},
 )
 HARMS = {

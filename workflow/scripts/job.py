@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.append(os.getcwd())
 
 from convergent.errors import StudyError
-from convergent.files import sealed
+from convergent.files import sealed, unwritable
 
 
 @contextmanager
@@ -38,13 +38,13 @@ def logged(snakemake) -> Iterator[None]:
             except StudyError as error:
                 failure = str(error)
             except Exception as error:
+                traceback.print_exc()
                 reason = (str(error).splitlines() or [""])[0]
                 failure = f"{snakemake.rule} failed, {type(error).__name__}: {reason} (details: {path})"
-                traceback.print_exc()
             if failure:
                 print(f"Error: {failure}")
     except OSError as error:  # there is no log: what went wrong is told in the terminal
-        failure = failure or f"{path} cannot be written ({error.strerror or error})"
+        failure = failure or str(unwritable(path, error))
         print(f"Error: {failure}", file=sys.stderr)
     if failure:
         sys.exit(1)
