@@ -9,6 +9,7 @@ def generator():
     return np.random.default_rng(20160228)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items):
     """Where tests run side by side, those that look at one finished study share a process, and so the study.
 
