@@ -80,7 +80,8 @@ def test_a_damaged_file_of_every_kind_is_named_and_not_used(spoiled, wave, harm)
         (spoiled / RESULTS / made).unlink()
         damaged += spoil(spoiled, files, harm)
     wanted = [f"{RESULTS}/{made}" for made in WAVES[wave]]
-    printed = run(spoiled, "--keep-going", *wanted, check=False)
+    # A copy has its workflow in another place, for which Snakemake would run some jobs again.
+    printed = run(spoiled, "--keep-going", "--rerun-triggers", "mtime", "--", *wanted, check=False)
     assert "Traceback" not in printed
     assert named(printed) == set(damaged), printed
     assert not any((spoiled / path).exists() for path in wanted)

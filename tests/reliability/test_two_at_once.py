@@ -37,7 +37,7 @@ def until(condition, seconds=600):
 
 
 def test_the_second_of_two_runs_is_refused_and_the_first_ends_well(finished, spoiled):
-    for made in ("groups/trained/fc1/1-1.npz", "tables/similarity.csv", "scores.csv", "claims.csv"):
+    for made in ("groups/trained/fc1/1-1.csv", "tables/similarity.csv", "scores.csv", "claims.csv"):
         (spoiled / RESULTS / made).unlink()
     with open(spoiled / "first.txt", "w") as printed:
         first = subprocess.Popen(COMMAND, cwd=spoiled, stdout=printed, stderr=printed)
