@@ -1,9 +1,9 @@
 """Where the wall time of the default study goes: work, starting jobs, waiting; and the memory of the largest job.
 
-    python benchmarks/study.py [--cores 2] [--configfile FILE]
+    python benchmarks/study.py [--cores 2] [--configfile FILE] [--directory FOLDER]
 
-Runs the study in a temporary folder. Work is what the scripts log as done; the rest of the cores' time is starting
-interpreters, importing, scheduling, and cores without a job.
+Runs the study in a temporary folder, or in one that stays. Work is what the scripts log as done; the rest of the cores'
+time is starting interpreters, importing, scheduling, and cores without a job.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import nullcontext
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -23,8 +24,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--configfile", type=Path, default=ROOT / "config.yaml")
+    parser.add_argument("--directory", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with nullcontext(options.directory) if options.directory else tempfile.TemporaryDirectory() as folder:
         words = ["--snakefile", ROOT / "Snakefile", "--directory", folder, "--cores", options.cores, "--quiet", "all"]
         words += ["--workflow-profile", ROOT / "profiles/default", "--configfile", options.configfile.resolve()]
         started = time.perf_counter()
