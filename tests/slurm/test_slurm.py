@@ -137,11 +137,8 @@ def test_a_job_over_its_time_gets_more(cluster, alone, tmp_path):
 
 
 def test_a_job_that_never_has_enough_is_named(cluster, tmp_path):
-    printed, jobs = run(
-        on_cluster(tmp_path, "--retries", "1", "--set-resources", "train_network:mem_mb=50", TABLE),
-        cluster,
-        check=False,
-    )
+    little = ("--retries", "1", "--set-resources", "train_network:mem_mb=50")
+    printed, jobs = run(on_cluster(tmp_path, TABLE, *little), cluster, check=False)
     assert [job["JobState"] for job in jobs] == ["FAILED"] * 4, printed
     assert re.search(r"SLURM-job '\d+' failed, SLURM status is: 'FAILED'", printed)
     assert not (tmp_path / TABLE).exists()
