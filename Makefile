@@ -15,7 +15,7 @@ study: env
 
 # Formatting, lint, and the test suite, in two processes: its studies keep two cores busy each.
 test: env lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # The slow tests: kills, full disks, damaged files, two runs at once, thousands of configs.
 test-reliability: env
