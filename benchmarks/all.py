@@ -1,6 +1,6 @@
 """Every benchmark with the sizes that the documentation shows, one after another; its table, figure and page.
 
-    python benchmarks/all.py [--quick]
+    python benchmarks/all.py [--quick | --large]
 
 Each runs in a process of its own on one thread (or says how many). Writes docs/benchmarks.csv, docs/benchmarks.md and
 docs/figures/benchmarks.png; --quick only prints.
@@ -10,6 +10,7 @@ import argparse
 import csv
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -57,18 +58,27 @@ def installed(package: str) -> bool:
 def drawn(rows: list[dict]) -> Figure:
     """How many times faster, or slower, each computation is than its peer."""
     rows = sorted(rows, key=lambda row: float(row["theirs"]) / float(row["ours"]))
-    figure, (axis,) = style.panels(1, width=7.6, height=0.9 + 0.24 * len(rows))
+    figure, (axis,) = style.panels(1, width=11, height=0.9 + 0.21 * len(rows))
     ratios = [float(row["theirs"]) / float(row["ours"]) for row in rows]
     places = np.arange(len(rows))
     colours = [style.BLUE if ratio >= 1 else style.VERMILION for ratio in ratios]
     axis.barh(places, np.log10(ratios), color=colours, height=0.7)
     for place, ratio in zip(places, ratios, strict=True):
         side = "left" if ratio >= 1 else "right"
-        axis.annotate(f" {ratio:.3g} ", (np.log10(ratio), place), ha=side, va="center", fontsize=7)
-    axis.set_yticks(places, [f"{row['what']} | {row['peer']}" for row in rows], fontsize=7)
+        axis.annotate(
+            f" {ratio:,.0f} " if ratio >= 100 else f" {ratio:.3g} ",
+            (np.log10(ratio), place),
+            ha=side,
+            va="center",
+            fontsize=7,
+        )
+    # Versions are in the table.
+    peers = [re.sub(r" \d+\.[\w.+]*", "", row["peer"]) for row in rows]
+    names = [f"{row['what']}, {row['size']} | {peer}" for row, peer in zip(rows, peers, strict=True)]
+    axis.set_yticks(places, names, fontsize=6)
     axis.axvline(0, color=style.BLACK, linewidth=0.8)
     low, high = min(np.log10(min(ratios)), 0), np.log10(max(ratios))
-    axis.set_xlim(low - 0.35, high + 0.6)
+    axis.set_xlim(low - 0.5, high + 0.6)
     axis.xaxis.set_major_formatter(lambda value, _: f"{10**value:g}")
     axis.set(xlabel="times faster than the peer", title="Against what people would use instead", ylim=(-0.7, len(rows)))
     axis.grid(axis="y", visible=False)
@@ -118,10 +128,12 @@ def read(path: Path) -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes; writes nothing")
+    parser.add_argument("--large", action="store_true", help="stages of 4,096 units and 100,000 samples, too (longer)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         table, rates = Path(folder, "benchmarks.csv"), Path(folder, "rates.csv")
-        further = ["--table", str(rates), *(["--quick"] if options.quick else ["--large"])]
+        chosen = [f"--{size}" for size in ("quick", "large") if getattr(options, size)]
+        further = ["--table", str(rates), *chosen]
         commands = [[name, *(small if options.quick else []), "--table", str(table)] for name, small in SCRIPTS.items()]
         for name, *words in [*commands, ["rates", *further]]:
             print(f"--- {name}", flush=True)

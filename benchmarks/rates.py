@@ -124,7 +124,10 @@ def drawn(found: dict[str, dict[str, list]]) -> style.Figure:
                 look = style.network_look(number)
                 axis.plot(sizes, taken, marker="o", markersize=3, label=name, **look)
                 axis.annotate(f" {exponent(sizes, taken):.1f}", (sizes[-1], taken[-1]), color=look["color"], fontsize=8)
+        every = sorted({size for results in found.values() for size in results.get(what, ((), ()))[0]})
         axis.set(xscale="log", yscale="log", xlabel=what, ylabel="seconds of one core", title=f"Growth with {what}")
+        axis.set_xticks(every, [f"{size:,}" for size in every])
+        axis.minorticks_off()
         axis.margins(x=0.15)
     style.legend_below(figure, *axes[0].get_legend_handles_labels())
     return figure
