@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 
+from convergent.activations import LAYER_NAME
 from convergent.architectures import complete_options
 from convergent.datasets import class_count, image_shape
 from convergent.errors import StudyError
-from convergent.layers import LAYER_NAME, check_layers, expand, layer_shapes
+from convergent.layers import check_layers, expand, layer_shapes
 
 KINDS = ("trained", "checkpoint", "torchvision", "activations")
 WILDCARDS = re.compile(r"[*?\[]")

@@ -5,6 +5,7 @@ value at one position of one image. Rows of networks may be compared only if the
 same order.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +21,7 @@ POSITIONS = ("all", "sample", "centre", "mean", "flatten")
 DTYPES = ("float32", "float16")
 RECORD = "dump.json"  # written last: a folder without it is not finished
 SAMPLES = "samples.npz"
+LAYER_NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_.]{0,199}")  # a file is named after a layer
 
 
 @dataclass(frozen=True)

@@ -543,7 +543,7 @@ def require_count(count: int, most: int) -> None:
 
 
 def kmeans_seeds(seed: int, count: int) -> list[int]:
-    """So many seeds that scikit-learn accepts, from one of any size."""
+    """So many seeds that `RandomState` accepts, from one of any size."""
     return [int(state) for state in np.random.SeedSequence(seed).generate_state(count)]
 
 

@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from convergent.activations import DTYPES, POSITIONS, RECORD, SAMPLES, choose_positions, samples_digest
+from convergent.activations import DTYPES, LAYER_NAME, POSITIONS, RECORD, SAMPLES, choose_positions, samples_digest
 from convergent.architectures import require_choice
 from convergent.errors import StudyError, abbreviated, did_you_mean
 from convergent.files import save_arrays, save_json, written_whole
-from convergent.layers import LAYER_NAME
 from convergent.models import standardised
 
 

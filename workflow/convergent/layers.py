@@ -6,7 +6,6 @@ Caffenets and perceptrons are known by arithmetic, without torch; other networks
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -15,8 +14,6 @@ import yaml
 
 from convergent.architectures import MLP, CaffeNet, Shape, is_torchvision, is_users, settings
 from convergent.errors import StudyError, abbreviated, did_you_mean
-
-LAYER_NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_.]{0,199}")  # a file is named after a layer
 
 
 def layer_shapes(name: str, options: dict, input_shape: Shape, classes: int) -> dict[str, Shape | None]:

@@ -222,7 +222,7 @@ def shared_share(
 ) -> float:
     """Share of the k neighbours of a sample that it has in both networks, over all samples."""
     x, y, memory_bytes = limited(x, y, **limits)
-    lists_x, lists_y = (neighbours(network, comparison, k, memory_bytes).samples for network in (x, y))
+    lists_x, lists_y = both(x, y, k, comparison, memory_bytes=memory_bytes)
     if x.samples**2 <= memory_bytes // 8:
         # Looked up, which is quicker wherever a network has more than one partner.
         members = x.factor(f"members/{comparison}/{k}", lambda: membership(lists_x))
